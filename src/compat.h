@@ -1,0 +1,41 @@
+/*
+ * compat.h: what differs between the supported PostgreSQL versions, 15 and up.
+ *
+ * Nothing else in the code looks at PG_VERSION_NUM.
+ */
+#ifndef METER_COMPAT_H
+#define METER_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "meter needs PostgreSQL 15 or newer"
+#endif
+
+#ifndef HAVE_INT128
+#error "meter needs a compiler with a 128-bit integer type (gcc or clang on a 64-bit machine)"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#include "nodes/miscnodes.h"
+#else
+
+/* Type input reports errors softly from 16 on; before, a soft error is a hard one. */
+#define ereturn(context, value, ...) \
+	do                               \
+	{                                \
+		(void) (context);            \
+		ereport(ERROR, __VA_ARGS__); \
+		return value;                \
+	} while (0)
+#define errsave(context, ...)        \
+	do                               \
+	{                                \
+		(void) (context);            \
+		ereport(ERROR, __VA_ARGS__); \
+	} while (0)
+#define SOFT_ERROR_OCCURRED(context) (false)
+#endif
+
+#endif /* METER_COMPAT_H */
