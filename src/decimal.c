@@ -557,6 +557,18 @@ dec_print(Dec value, char *buffer)
 	return (int) (out - buffer);
 }
 
+/*
+ * Refuses an external value that ends before the next so many bytes. The pq_getmsg
+ * family would report a protocol violation; a short value is bad data, class 22.
+ */
+void
+wire_need(StringInfo buffer, int bytes)
+{
+	if (bytes < 0 || buffer->len - buffer->cursor < bytes)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+						errmsg("external meter value ends too early")));
+}
+
 /* Writes a Dec in 16 bytes, network order. */
 void
 dec_send(StringInfo buffer, Dec value)
@@ -569,9 +581,14 @@ dec_send(StringInfo buffer, Dec value)
 Dec
 dec_recv(StringInfo buffer)
 {
-	uint64 high = (uint64) pq_getmsgint64(buffer);
-	uint64 low = (uint64) pq_getmsgint64(buffer);
-	Dec value = (Dec) (((uint128) high << 64) | low);
+	uint64 high;
+	uint64 low;
+	Dec value;
+
+	wire_need(buffer, 2 * sizeof(uint64));
+	high = (uint64) pq_getmsgint64(buffer);
+	low = (uint64) pq_getmsgint64(buffer);
+	value = (Dec) (((uint128) high << 64) | low);
 
 	if (value < -DEC_MAX)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),

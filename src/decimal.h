@@ -145,6 +145,7 @@ extern bool dec_parse(const char *text, const char **end, Dec *value, const char
 					  struct Node *escontext);
 extern int dec_print(Dec value, char *buffer);
 
+extern void wire_need(StringInfo buffer, int bytes);
 extern void dec_send(StringInfo buffer, Dec value);
 extern Dec dec_recv(StringInfo buffer);
 
