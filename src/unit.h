@@ -1,0 +1,94 @@
+/*
+ * unit.h: the units that usage is measured in.
+ *
+ * A unit is a name. The well-known ones, those of the genai-prices catalogue and
+ * `actions`, have a code and a place in a lattice: cache_read_tokens are a kind of
+ * input_tokens. Any other legal name is a custom unit, which has neither.
+ */
+#ifndef METER_UNIT_H
+#define METER_UNIT_H
+
+#include "compat.h"
+
+/* The longest name of a unit, in bytes. */
+#define UNIT_NAME_MAX 63
+
+/* A stored code byte from here on is a custom unit: this plus the length of its name. */
+#define UNIT_CUSTOM 0x80
+
+/*
+ * Codes are an on-disk format: they are never renumbered, and a new one goes to the
+ * end. The units of everyday come first, so that a sorted bag begins with them.
+ */
+enum
+{
+	UNIT_INPUT_TOKENS = 1,
+	UNIT_CACHE_READ_TOKENS = 2,
+	UNIT_CACHE_WRITE_TOKENS = 3,
+	UNIT_CACHE_WRITE_5M_TOKENS = 4,
+	UNIT_CACHE_WRITE_1H_TOKENS = 5,
+	UNIT_OUTPUT_TOKENS = 6,
+	UNIT_OUTPUT_REASONING_TOKENS = 7,
+	UNIT_REQUESTS = 8,
+	UNIT_ACTIONS = 9,
+	UNIT_AUDIO_SECONDS = 10,
+	UNIT_CACHE_AUDIO_READ_TOKENS = 11,
+	UNIT_CACHE_AUDIO_WRITE_1H_TOKENS = 12,
+	UNIT_CACHE_AUDIO_WRITE_5M_TOKENS = 13,
+	UNIT_CACHE_AUDIO_WRITE_TOKENS = 14,
+	UNIT_CACHE_IMAGE_READ_TOKENS = 15,
+	UNIT_CACHE_IMAGE_WRITE_1H_TOKENS = 16,
+	UNIT_CACHE_IMAGE_WRITE_5M_TOKENS = 17,
+	UNIT_CACHE_IMAGE_WRITE_TOKENS = 18,
+	UNIT_CACHE_TEXT_READ_TOKENS = 19,
+	UNIT_CACHE_TEXT_WRITE_1H_TOKENS = 20,
+	UNIT_CACHE_TEXT_WRITE_5M_TOKENS = 21,
+	UNIT_CACHE_TEXT_WRITE_TOKENS = 22,
+	UNIT_CACHE_VIDEO_READ_TOKENS = 23,
+	UNIT_CACHE_VIDEO_WRITE_1H_TOKENS = 24,
+	UNIT_CACHE_VIDEO_WRITE_5M_TOKENS = 25,
+	UNIT_CACHE_VIDEO_WRITE_TOKENS = 26,
+	UNIT_CODE_EXECUTIONS = 27,
+	UNIT_INPUT_ANNOTATED_DOCUMENT_PAGES = 28,
+	UNIT_INPUT_AUDIO_SECONDS = 29,
+	UNIT_INPUT_AUDIO_TOKENS = 30,
+	UNIT_INPUT_AUDIO_TOOL_TOKENS = 31,
+	UNIT_INPUT_CHARACTERS = 32,
+	UNIT_INPUT_DOCUMENT_PAGES = 33,
+	UNIT_INPUT_IMAGE_TOKENS = 34,
+	UNIT_INPUT_IMAGE_TOOL_TOKENS = 35,
+	UNIT_INPUT_PIXELS = 36,
+	UNIT_INPUT_TEXT_MESSAGES = 37,
+	UNIT_INPUT_TEXT_TOKENS = 38,
+	UNIT_INPUT_TEXT_TOOL_TOKENS = 39,
+	UNIT_INPUT_TOOL_TOKENS = 40,
+	UNIT_INPUT_VIDEO_TOKENS = 41,
+	UNIT_INPUT_VIDEO_TOOL_TOKENS = 42,
+	UNIT_OUTPUT_AUDIO_CITATION_TOKENS = 43,
+	UNIT_OUTPUT_AUDIO_REASONING_TOKENS = 44,
+	UNIT_OUTPUT_AUDIO_SECONDS = 45,
+	UNIT_OUTPUT_AUDIO_TOKENS = 46,
+	UNIT_OUTPUT_CITATION_TOKENS = 47,
+	UNIT_OUTPUT_IMAGE_CITATION_TOKENS = 48,
+	UNIT_OUTPUT_IMAGE_REASONING_TOKENS = 49,
+	UNIT_OUTPUT_IMAGE_TOKENS = 50,
+	UNIT_OUTPUT_TEXT_CITATION_TOKENS = 51,
+	UNIT_OUTPUT_TEXT_REASONING_TOKENS = 52,
+	UNIT_OUTPUT_TEXT_TOKENS = 53,
+	UNIT_OUTPUT_VIDEO_CITATION_TOKENS = 54,
+	UNIT_OUTPUT_VIDEO_REASONING_TOKENS = 55,
+	UNIT_OUTPUT_VIDEO_TOKENS = 56,
+	UNIT_RERANK_SEARCHES = 57,
+	UNIT_SOCIAL_SEARCHES = 58,
+	UNIT_STORAGE_SEARCHES = 59,
+	UNIT_WEB_SEARCHES = 60,
+	UNIT_COUNT /* one more than the last code */
+};
+
+extern int unit_by_name(const char *name, int length);
+extern const char *unit_name(int code);
+extern const uint8 *unit_ancestors(int code);
+extern bool unit_is_input(int code);
+extern bool unit_name_is_legal(const char *name, int length);
+
+#endif /* METER_UNIT_H */

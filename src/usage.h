@@ -1,0 +1,125 @@
+/*
+ * usage.h: the bag of named quantities that one event, or a sum of events, measured.
+ *
+ * A usage is a varlena. Behind the length word come the entries and nothing else,
+ * well-known units first, by code, then custom ones, by name (bytewise):
+ *
+ *     code byte [name] quantity
+ *
+ * A code byte below UNIT_CUSTOM is a well-known unit's; above, it is UNIT_CUSTOM plus
+ * the length of the name that follows. The quantity is a number u as a base-128
+ * varint, low digits first, every byte but the last with bit 0x80, in the fewest
+ * bytes: u = zigzag(n) << 1 for n whole units, and zigzag(q) << 1 | 1 for any other
+ * quantity, q times 10^-12. So 88 output tokens take three bytes, and equal bags have
+ * equal bytes. A quantity of zero is an entry like any other: it was measured.
+ */
+#ifndef METER_USAGE_H
+#define METER_USAGE_H
+
+#include "decimal.h"
+#include "unit.h"
+
+/* Any Usage, packed or not: read through VARDATA_ANY only. */
+#define DatumGetUsagePP(d) ((struct varlena *) PG_DETOAST_DATUM_PACKED(d))
+#define PG_GETARG_USAGE_PP(n) DatumGetUsagePP(PG_GETARG_DATUM(n))
+
+typedef struct UsageReader
+{
+	const uint8 *next;
+	const uint8 *end;
+} UsageReader;
+
+typedef struct Bucket
+{
+	int unit;		  /* code, or 0 for a custom unit */
+	const char *name; /* of a custom unit only: not zero-terminated */
+	int name_length;
+	bool whole;	  /* the quantity is count whole units */
+	int64 count;  /* set only where whole */
+	Dec quantity; /* set only where not whole: see bucket_quantity() */
+} Bucket;
+
+extern const uint8 *usage_read_long(const uint8 *p, Bucket *bucket);
+
+/* Begins to read a detoasted usage, packed or not. */
+static inline void
+usage_open(UsageReader *reader, const void *usage)
+{
+	reader->next = (const uint8 *) VARDATA_ANY(usage);
+	reader->end = reader->next + VARSIZE_ANY_EXHDR(usage);
+}
+
+/*
+ * Reads the next entry; returns false behind the last one. It trusts the bytes: input
+ * and recv let no others in.
+ */
+static inline bool
+usage_next(UsageReader *reader, Bucket *bucket)
+{
+	const uint8 *p = reader->next;
+	const uint8 *quantity;
+	uint64 u;
+
+	if (p >= reader->end)
+		return false;
+	bucket->unit = *p++;
+	if (unlikely(bucket->unit >= UNIT_CUSTOM))
+	{
+		bucket->name = (const char *) p;
+		bucket->name_length = bucket->unit - UNIT_CUSTOM;
+		bucket->unit = 0;
+		p += bucket->name_length;
+	}
+
+	quantity = p;
+	u = *p++;
+	if (u & 0x80)
+	{
+		int shift = 7;
+		uint8 byte;
+
+		u &= 0x7F;
+		do
+		{
+			byte = *p++;
+			u |= (uint64) (byte & 0x7F) << shift;
+			shift += 7;
+		} while ((byte & 0x80) && shift < 63);
+		if (unlikely(byte & 0x80))
+		{
+			reader->next = usage_read_long(quantity, bucket);
+			return true;
+		}
+	}
+	reader->next = p;
+
+	{
+		int64 value = (int64) (u >> 2) ^ -(int64) ((u >> 1) & 1);
+
+		bucket->whole = (u & 1) == 0;
+		if (likely(bucket->whole))
+			bucket->count = value;
+		else
+			bucket->quantity = value;
+	}
+	return true;
+}
+
+/* Returns a bucket's quantity. */
+static inline Dec
+bucket_quantity(const Bucket *bucket)
+{
+	return bucket->whole ? dec_from_int64(bucket->count) : bucket->quantity;
+}
+
+/* Returns a bucket's name, which is not always zero-terminated, and its length. */
+static inline const char *
+bucket_name(const Bucket *bucket, int *length)
+{
+	const char *name = bucket->unit != 0 ? unit_name(bucket->unit) : bucket->name;
+
+	*length = bucket->unit != 0 ? (int) strlen(name) : bucket->name_length;
+	return name;
+}
+
+#endif /* METER_USAGE_H */
