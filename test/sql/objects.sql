@@ -1,0 +1,82 @@
+-- Rules that every object of the extension keeps. Each query lists what breaks one: no row.
+CREATE TEMP VIEW member AS
+SELECT classid, objid, pg_describe_object(classid, objid, 0) AS object
+FROM pg_depend
+WHERE refclassid = 'pg_extension'::regclass
+AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'meter')
+AND deptype = 'e';
+
+-- Everything has a comment, which is the reference manual. An operator family is its class's, a
+-- sequence its column's.
+SELECT object AS without_comment
+FROM member
+WHERE obj_description(objid, (SELECT relname FROM pg_class WHERE oid = classid)) IS NULL
+AND classid <> 'pg_opfamily'::regclass
+AND objid NOT IN (SELECT oid FROM pg_class WHERE relkind = 'S')
+ORDER BY object COLLATE "C";
+
+-- Whatever is in C gives the same answer for the same input, in any worker.
+SELECT object AS not_pure
+FROM member JOIN pg_proc ON classid = 'pg_proc'::regclass AND objid = pg_proc.oid
+WHERE prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
+AND (provolatile = 'v' OR proparallel <> 's')
+ORDER BY object COLLATE "C";
+
+-- Nobody borrows the owner's rights.
+SELECT object AS security_definer
+FROM member JOIN pg_proc ON classid = 'pg_proc'::regclass AND objid = pg_proc.oid
+WHERE prosecdef
+ORDER BY object COLLATE "C";
+
+-- A caller's search_path changes no function's meaning. A procedure that commits cannot set it.
+SELECT object AS search_path_open
+FROM member JOIN pg_proc ON classid = 'pg_proc'::regclass AND objid = pg_proc.oid
+JOIN pg_language ON prolang = pg_language.oid
+WHERE (lanname = 'sql' AND prosqlbody IS NULL)
+OR (lanname = 'plpgsql' AND prokind <> 'p' AND NOT coalesce(proconfig::text LIKE '%search_path=%', false))
+ORDER BY object COLLATE "C";
+
+-- Aggregates run in workers: their state is a type with a wire format, and states combine.
+SELECT object AS not_parallel
+FROM member JOIN pg_aggregate ON classid = 'pg_proc'::regclass AND objid = aggfnoid
+JOIN pg_proc ON aggfnoid = pg_proc.oid
+JOIN pg_type ON aggtranstype = pg_type.oid
+WHERE aggcombinefn = 0 OR proparallel <> 's' OR aggtranstype = 'internal'::regtype
+OR typsend = 0 OR typreceive = 0
+ORDER BY object COLLATE "C";
+
+-- A transition function sees the first row: it is not strict, and starts from nothing.
+SELECT object AS skips_rows
+FROM member JOIN pg_aggregate ON classid = 'pg_proc'::regclass AND objid = aggfnoid
+JOIN pg_proc AS transition ON aggtransfn = transition.oid
+WHERE transition.proisstrict OR agginitval IS NOT NULL
+ORDER BY object COLLATE "C";
+
+-- Types can be sent and received.
+SELECT object AS without_wire_format
+FROM member JOIN pg_type ON classid = 'pg_type'::regclass AND objid = pg_type.oid
+WHERE typtype = 'b' AND (typsend = 0 OR typreceive = 0)
+ORDER BY object COLLATE "C";
+
+-- pg_dump keeps the rows of every table, and the place of every sequence.
+SELECT object AS not_dumped
+FROM member JOIN pg_class ON classid = 'pg_class'::regclass AND objid = pg_class.oid
+WHERE relkind IN ('r', 'p', 'S')
+AND pg_class.oid <> ALL (SELECT unnest(extconfig) FROM pg_extension WHERE extname = 'meter')
+ORDER BY object COLLATE "C";
+
+-- Operator classes are complete.
+SELECT object AS invalid_class
+FROM member JOIN pg_opclass ON classid = 'pg_opclass'::regclass AND objid = pg_opclass.oid
+WHERE NOT amvalidate(pg_opclass.oid)
+ORDER BY object COLLATE "C";
+
+-- Everything is in schema meter, but for what only works from pg_catalog: operators, what they are
+-- made of, and the aggregate sum.
+SELECT object AS elsewhere
+FROM member JOIN LATERAL pg_identify_object(classid, objid, 0) AS name ON true
+WHERE classid NOT IN ('pg_cast'::regclass, 'pg_namespace'::regclass)
+AND name.schema <> 'meter'
+AND NOT (name.schema = 'pg_catalog' AND (classid IN ('pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass)
+	OR object LIKE 'function sum(%'))
+ORDER BY object COLLATE "C";
