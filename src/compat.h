@@ -38,4 +38,11 @@
 #define SOFT_ERROR_OCCURRED(context) (false)
 #endif
 
+/* Ranges take an error context from 16 on; use with utils/rangetypes.h. */
+#if PG_VERSION_NUM >= 160000
+#define meter_make_range(type, lower, upper, empty) make_range(type, lower, upper, empty, NULL)
+#else
+#define meter_make_range(type, lower, upper, empty) make_range(type, lower, upper, empty)
+#endif
+
 #endif /* METER_COMPAT_H */
