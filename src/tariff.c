@@ -103,8 +103,8 @@ tariff_build(const TariffDraft *draft, struct Node *escontext)
 		fill_tier(&t->tiers[i], &draft->tiers[i]);
 	if (fill_counts(t))
 		t->flags |= TARIFF_COUNTS;
-	t->hash = hash_bytes((const unsigned char *) t + offsetof(Tariff, version),
-						 (int) (size - offsetof(Tariff, version)));
+	t->hash = hash_bytes((const unsigned char *) t + TARIFF_HASHED_FROM,
+						 (int) (size - TARIFF_HASHED_FROM));
 	return t;
 }
 

@@ -81,6 +81,9 @@ typedef struct Tariff
 
 #define TARIFF_SIZE(ntiers) (offsetof(Tariff, tiers) + (Size) (ntiers) * sizeof(TariffTier))
 
+/* The hash is that of the bytes from here on. */
+#define TARIFF_HASHED_FROM offsetof(Tariff, version)
+
 /* A tier and a tariff on their way in, before they are checked. */
 typedef struct TariffTierDraft
 {
@@ -108,6 +111,11 @@ typedef struct TariffDraft
 extern void tariff_draft_init(TariffDraft *draft, TariffModel model);
 extern TariffTierDraft *tariff_draft_add(TariffDraft *draft, struct Node *escontext);
 extern Tariff *tariff_build(const TariffDraft *draft, struct Node *escontext);
+
+extern Tariff *tariff_from_text(const char *text, struct Node *escontext);
+extern void tariff_to_text(const Tariff *t, StringInfo out);
+extern void tariff_write(StringInfo buffer, const Tariff *t);
+extern Tariff *tariff_read(StringInfo buffer);
 
 /* One tier's part of a charge. */
 typedef struct TariffLine
