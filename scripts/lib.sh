@@ -6,11 +6,13 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 PG_CONFIG=${PG_CONFIG:-pg_config}
 export PG_CONFIG LC_ALL=C.UTF-8
 
-# Nobody's own server is reached by an accident of the environment, and a make inside a script
-# starts afresh.
-for name in $(compgen -e PG); do
-	[ "$name" = PG_CONFIG ] || unset "$name"
-done
+# Nobody's own server is reached by an accident of the environment. A make inside a script starts
+# afresh.
+if [ -z "${METER_WORK:-}" ]; then
+	for name in $(compgen -e PG); do
+		[ "$name" = PG_CONFIG ] || unset "$name"
+	done
+fi
 unset MAKEFLAGS MAKELEVEL MFLAGS
 
 say()
@@ -44,7 +46,19 @@ as_server()
 	fi
 }
 
-build()
+# Builds a copy of the sources, .build/NAME, with other flags, beside the build proper.
+other_build()
 {
-	make -s -C "$root" all
+	local tree=$root/.build/$1 file
+	shift
+	mkdir -p "$tree/src" "$tree/sql"
+	for file in "$tree"/src/*.[ch] "$tree"/sql/*.sql; do
+		[ -e "$root/${file#"$tree"/}" ] || rm -f "$file"
+	done
+	cp -pu "$root/meter.control" "$root/Makefile" "$tree" &&
+		cp -pu "$root"/src/*.[ch] "$tree/src" &&
+		cp -pu "$root"/sql/*.sql "$tree/sql" &&
+		make -s -C "$tree" all "$@"
 }
+assertions=(with_llvm=no "METER_CFLAGS=-Werror -DUSE_ASSERT_CHECKING")
+portable=(with_llvm=no "METER_CFLAGS=-Werror -DMETER_PORTABLE_NUMERIC")
