@@ -70,13 +70,10 @@ period_overflow(void)
 					errdetail("A period's boundaries lie between 4714-11-24 BC and 294276 AD.")));
 }
 
-/* Takes an anchor and a length apart; zone is NULL for periods of dates. */
+/* Takes a length apart; refuses one that is no length of a period. */
 void
-period_rule_make(PeriodRule *rule, PeriodAnchor anchor, const Interval *every, const Zone *zone)
+period_rule_length(PeriodRule *rule, const Interval *every, bool of_dates)
 {
-	int64 local;
-
-	rule->zone = zone;
 	if (every->month > 0 && every->day == 0 && every->time == 0)
 	{
 		rule->kind = PERIOD_MONTHS;
@@ -87,7 +84,7 @@ period_rule_make(PeriodRule *rule, PeriodAnchor anchor, const Interval *every, c
 		rule->kind = PERIOD_DAYS;
 		rule->count = every->day;
 	}
-	else if (every->month == 0 && every->day == 0 && every->time > 0 && zone != NULL)
+	else if (every->month == 0 && every->day == 0 && every->time > 0 && !of_dates)
 	{
 		rule->kind = PERIOD_TIME;
 		rule->count = every->time;
@@ -102,7 +99,15 @@ period_rule_make(PeriodRule *rule, PeriodAnchor anchor, const Interval *every, c
 					   "weeks.")));
 	else
 		refuse_every(every);
+}
 
+/* Takes an anchor apart; zone is NULL for periods of dates. */
+void
+period_rule_anchor(PeriodRule *rule, PeriodAnchor anchor, const Zone *zone)
+{
+	int64 local;
+
+	rule->zone = zone;
 	if (anchor.is_date)
 	{
 		if (DATE_NOT_FINITE((DateADT) anchor.value))
@@ -242,6 +247,64 @@ period_bounds(const PeriodRule *rule, TimestampTz at, TimestampTz *lower, Timest
 	Assert(*lower <= at && at < *upper);
 }
 
+/* Whether a day is in the fast calendar, a month from either end. */
+static inline bool
+day_is_fast(int64 day)
+{
+	return (uint64) (day - CIVIL_FAST_START - 31) < CIVIL_FAST_DAYS - 62;
+}
+
+/*
+ * Returns the day on which a period of one month begins, of a fast day: the
+ * anchor's day of this month, or of the last one, as far as they have it.
+ */
+static inline int
+month_start_fast(int day, int anchor_day)
+{
+	/* the calendar's year begins in March, its months are 3 to 14 */
+	static const uint8 lengths[16] = {0, 0, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 31, 28, 0};
+	uint32 n = 4 * (uint32) (day - CIVIL_FAST_START) + 3;
+	uint32 year = n / 1461;
+	uint32 n3 = 2141 * (n % 1461 / 4) + 197913;
+	uint32 month = n3 >> 16;
+	int of_month = (int) ((n3 & 0xFFFF) / 2141) + 1;
+	int length = lengths[month] + ((month == 14) & (year % 4 == 3));
+	int length_before = lengths[month - 1] + ((month == 3) & (year % 4 == 0));
+	int begin = Min(anchor_day, length);
+	int begin_before = Min(anchor_day - length_before, 0);
+
+	return day - of_month + (of_month >= begin ? begin : begin_before);
+}
+
+/* Returns the first instant of the period of an instant. */
+static inline TimestampTz
+start_of_period(const PeriodRule *rule, TimestampTz at)
+{
+	if (likely(rule->kind == PERIOD_MONTHS && rule->count == 1 &&
+			   (uint64) (at - ZONE_SPAN_START) < ZONE_SPAN))
+	{
+		const ZoneSegment *segment = zone_segment(rule->zone, at);
+		int64 shown = Max(at + segment->offset, segment->shown);
+		/* shifted so that it is not negative and divides without a sign */
+		int64 day = (int64) ((uint64) (shown - rule->time - ZONE_SPAN_START + ZONE_MARGIN) /
+							 USECS_PER_DAY) +
+					(ZONE_SPAN_START - ZONE_MARGIN) / USECS_PER_DAY;
+
+		if (likely(day_is_fast(day)))
+		{
+			int64 local =
+				(int64) month_start_fast((int) day, rule->civil.day) * USECS_PER_DAY + rule->time;
+			TimestampTz start = local - segment->offset;
+
+			/* most begin in the same stretch, and not in what was shown before it */
+			if (likely(start >= segment->start && local > segment->shown))
+				return start;
+			return zone_instant(rule->zone, local);
+		}
+	}
+	return period_boundary(rule, period_number(rule, at));
+}
+
 /* Returns the anchor in argument n, a date where is_date. */
 static inline PeriodAnchor
 anchor_argument(FunctionCallInfo fcinfo, int n, bool is_date)
@@ -257,9 +320,11 @@ anchor_argument(FunctionCallInfo fcinfo, int n, bool is_date)
 static inline const PeriodRule *
 rule_arguments(FunctionCallInfo fcinfo, PeriodCache *cache, int n, bool is_date)
 {
-	text *name = PG_GETARG_TEXT_PP(n + 2);
+	text *name = (text *) PG_GETARG_POINTER(n + 2);
 	const PeriodRule *rule;
 
+	if (unlikely(VARATT_IS_COMPRESSED(name) || VARATT_IS_EXTERNAL(name)))
+		name = PG_GETARG_TEXT_PP(n + 2);
 	rule = period_rule_get(cache, anchor_argument(fcinfo, n, is_date), PG_GETARG_INTERVAL_P(n + 1),
 						   VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 	if (unlikely((Pointer) name != PG_GETARG_POINTER(n + 2)))
@@ -278,7 +343,8 @@ date_rule_arguments(FunctionCallInfo fcinfo, PeriodCache *cache, int n)
 		interval_same(every, &cache->every))
 		return &cache->rule;
 	cache->have_rule = false;
-	period_rule_make(&cache->rule, anchor, every, NULL);
+	period_rule_length(&cache->rule, every, true);
+	period_rule_anchor(&cache->rule, anchor, NULL);
 	cache->anchor = anchor;
 	cache->every = *every;
 	cache->have_rule = true;
@@ -290,7 +356,7 @@ period_start(FunctionCallInfo fcinfo, bool is_date)
 {
 	const PeriodRule *rule = rule_arguments(fcinfo, period_cache(fcinfo), 1, is_date);
 
-	PG_RETURN_TIMESTAMPTZ(period_boundary(rule, period_number(rule, PG_GETARG_TIMESTAMPTZ(0))));
+	PG_RETURN_TIMESTAMPTZ(start_of_period(rule, PG_GETARG_TIMESTAMPTZ(0)));
 }
 
 /* period_start(timestamptz, timestamptz, interval, text) */

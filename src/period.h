@@ -50,7 +50,7 @@ typedef struct PeriodCache
 	bool have_rule;
 	PeriodAnchor anchor; /* what the rule was made of */
 	Interval every;
-	uint64 zone_key;
+	int generation; /* of its zone */
 	PeriodRule rule;
 	TimestampTz lower; /* the last period that was asked for whole */
 	TimestampTz upper;
@@ -58,8 +58,8 @@ typedef struct PeriodCache
 } PeriodCache;
 
 extern PeriodCache *period_cache_create(MemoryContext parent);
-extern void period_rule_make(PeriodRule *rule, PeriodAnchor anchor, const Interval *every,
-							 const Zone *zone);
+extern void period_rule_length(PeriodRule *rule, const Interval *every, bool of_dates);
+extern void period_rule_anchor(PeriodRule *rule, PeriodAnchor anchor, const Zone *zone);
 extern int64 period_number(const PeriodRule *rule, TimestampTz at);
 extern TimestampTz period_boundary(const PeriodRule *rule, int64 number);
 extern void period_bounds(const PeriodRule *rule, TimestampTz at, TimestampTz *lower,
@@ -95,17 +95,20 @@ period_rule_get(PeriodCache *cache, PeriodAnchor anchor, const Interval *every, 
 {
 	const Zone *zone = zone_get(cache->zones, name, name_length);
 
-	if (likely(cache->have_rule) && interval_same(every, &cache->every))
+	if (unlikely(!cache->have_rule || !interval_same(every, &cache->every)))
 	{
-		if (anchor.value == cache->anchor.value && zone == cache->rule.zone &&
-			zone->key == cache->zone_key && anchor.is_date == cache->anchor.is_date)
-			return &cache->rule;
+		cache->have_rule = false;
+		period_rule_length(&cache->rule, every, false);
+		cache->every = *every;
 	}
+	else if (anchor.value == cache->anchor.value && zone == cache->rule.zone &&
+			 cache->zones->generation == cache->generation &&
+			 anchor.is_date == cache->anchor.is_date)
+		return &cache->rule;
 	cache->have_rule = false;
-	period_rule_make(&cache->rule, anchor, every, zone);
+	period_rule_anchor(&cache->rule, anchor, zone);
 	cache->anchor = anchor;
-	cache->every = *every;
-	cache->zone_key = zone->key;
+	cache->generation = cache->zones->generation;
 	cache->lower = cache->upper = 0;
 	cache->have_rule = true;
 	return &cache->rule;

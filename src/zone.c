@@ -23,7 +23,8 @@
 /* Zones that a query may have at hand: all of tzdata's are about 600. */
 #define ZONE_CACHE_LIMIT 512
 
-static Zone *zone_compile(MemoryContext context, uint64 key, const char *name, int length);
+static Zone *zone_compile(MemoryContext context, const char *name, int length);
+static void zone_free(Zone *zone);
 static pg_tz *zone_load(const char *name, int length);
 static void zone_remember(ZoneCache *cache, Zone *zone);
 
@@ -121,40 +122,49 @@ zone_cache_create(MemoryContext parent)
 	ZoneCache *cache = MemoryContextAllocZero(parent, sizeof(ZoneCache));
 
 	cache->context = AllocSetContextCreate(parent, "meter time zones", ALLOCSET_DEFAULT_SIZES);
+	cache->nslots = 64;
+	cache->slots = MemoryContextAllocZero(cache->context, cache->nslots * sizeof(Zone *));
 	return cache;
 }
 
 /* Returns the zone of a name from the cache, or compiles it. */
 const Zone *
-zone_find(ZoneCache *cache, uint64 key, const char *name, int length)
+zone_find(ZoneCache *cache, const char *name, int length)
 {
+	uint64 first;
+	uint64 last;
 	Zone *zone;
 
-	for (int i = (int) key & (cache->nslots - 1); cache->nslots > 0 && cache->slots[i] != NULL;
+	zone_words(name, length, &first, &last);
+	for (int i = zone_slot(first, last, cache->nslots); cache->slots[i] != NULL;
 		 i = (i + 1) & (cache->nslots - 1))
 	{
-		zone = cache->slots[i];
-		if (zone->key == key && zone->name_length == length &&
-			memcmp(zone->name, name, length) == 0)
-		{
-			cache->last = zone;
-			return zone;
-		}
+		if (zone_named(cache->slots[i], name, length, first, last))
+			return cache->slots[i];
 	}
 
+	zone = zone_compile(cache->context, name, length);
 	if (cache->nzones >= ZONE_CACHE_LIMIT)
 	{
 		/* only spellings that differ in case come to more than tzdata has */
-		cache->last = NULL;
-		cache->slots = NULL;
-		cache->nslots = 0;
+		for (int i = 0; i < cache->nslots; i++)
+			zone_free(cache->slots[i]);
+		memset(cache->slots, 0, cache->nslots * sizeof(Zone *));
 		cache->nzones = 0;
-		MemoryContextReset(cache->context);
+		cache->generation++;
 	}
-	zone = zone_compile(cache->context, key, name, length);
 	zone_remember(cache, zone);
-	cache->last = zone;
 	return zone;
+}
+
+static void
+zone_free(Zone *zone)
+{
+	if (zone == NULL)
+		return;
+	pfree(zone->segments);
+	pfree(zone->name);
+	pfree(zone);
 }
 
 static void
@@ -162,22 +172,20 @@ zone_remember(ZoneCache *cache, Zone *zone)
 {
 	int i;
 
-	if (2 * (cache->nzones + 1) > cache->nslots)
+	if (4 * (cache->nzones + 1) > cache->nslots)
 	{
 		Zone **old = cache->slots;
 		int nold = cache->nslots;
-		int nslots = Max(2 * nold, 16);
 
-		cache->slots = MemoryContextAllocZero(cache->context, nslots * sizeof(Zone *));
-		cache->nslots = nslots;
+		cache->slots = MemoryContextAllocZero(cache->context, 2 * nold * sizeof(Zone *));
+		cache->nslots = 2 * nold;
 		cache->nzones = 0;
 		for (i = 0; i < nold; i++)
 			if (old[i] != NULL)
 				zone_remember(cache, old[i]);
-		if (old != NULL)
-			pfree(old);
+		pfree(old);
 	}
-	i = (int) zone->key & (cache->nslots - 1);
+	i = zone_slot(zone->first, zone->last, cache->nslots);
 	while (cache->slots[i] != NULL)
 		i = (i + 1) & (cache->nslots - 1);
 	cache->slots[i] = zone;
@@ -185,7 +193,7 @@ zone_remember(ZoneCache *cache, Zone *zone)
 }
 
 static Zone *
-zone_compile(MemoryContext context, uint64 key, const char *name, int length)
+zone_compile(MemoryContext context, const char *name, int length)
 {
 	pg_tz *tz = zone_load(name, length);
 	TimestampTz until = ZONE_SPAN_START + (int64) ZONE_SPAN + 2 * ZONE_MARGIN;
@@ -232,7 +240,7 @@ zone_compile(MemoryContext context, uint64 key, const char *name, int length)
 	segments[n].start = PG_INT64_MAX;
 
 	zone = MemoryContextAlloc(context, sizeof(Zone));
-	zone->key = key;
+	zone_words(name, length, &zone->first, &zone->last);
 	zone->name_length = length;
 	zone->name = MemoryContextAlloc(context, length + 1);
 	memcpy(zone->name, name, length);

@@ -41,7 +41,8 @@ typedef struct ZoneSegment
  */
 typedef struct Zone
 {
-	uint64 key; /* zone_key of the name as it was spelled */
+	uint64 first; /* the name as it was spelled, as zone_words has it */
+	uint64 last;
 	int name_length;
 	char *name;
 	pg_tz *tz;
@@ -53,49 +54,63 @@ typedef struct Zone
 typedef struct ZoneCache
 {
 	MemoryContext context;
-	Zone *last;
-	Zone **slots; /* open addressing, a power of two */
+	Zone **slots; /* open addressing, a power of two, at most a quarter of them taken */
 	int nslots;
 	int nzones;
+	int generation; /* counts how often the zones were let go */
 } ZoneCache;
 
-/* Hashes all bytes of a zone's name. */
-static inline uint64
-zone_key(const char *name, int length)
+/* The first and the last bytes of a name: all of it up to 16 bytes, which most are. */
+static inline void
+zone_words(const char *name, int length, uint64 *first, uint64 *last)
 {
-	uint64 key = (uint64) length;
-	uint64 word;
-
-	for (; length >= 8; length -= 8, name += 8)
+	if (likely(length >= 8))
 	{
-		memcpy(&word, name, 8);
-		key = (key ^ word) * UINT64CONST(0x9E3779B97F4A7C15);
-		key ^= key >> 32;
+		memcpy(first, name, 8);
+		memcpy(last, name + length - 8, 8);
+		return;
 	}
-	word = 0;
+	*first = 0;
 	for (int i = 0; i < length; i++)
-		word |= (uint64) (unsigned char) name[i] << (8 * i);
-	key = (key ^ word) * UINT64CONST(0x9E3779B97F4A7C15);
-	return key ^ (key >> 29);
+		*first |= (uint64) (unsigned char) name[i] << (8 * i);
+	*last = *first;
 }
 
 extern ZoneCache *zone_cache_create(MemoryContext parent);
-extern const Zone *zone_find(ZoneCache *cache, uint64 key, const char *name, int length);
+extern const Zone *zone_find(ZoneCache *cache, const char *name, int length);
 extern int64 zone_offset_slow(const Zone *zone, TimestampTz at);
 extern int64 zone_shown_slow(const Zone *zone, TimestampTz at);
 extern TimestampTz zone_instant_slow(const Zone *zone, int64 local);
+
+/* Whether a zone has this name. */
+static inline bool
+zone_named(const Zone *zone, const char *name, int length, uint64 first, uint64 last)
+{
+	return zone->first == first && zone->last == last && zone->name_length == length &&
+		   (length <= 16 || memcmp(zone->name, name, length) == 0);
+}
+
+/* The first of a power of two of slots for a name. */
+static inline int
+zone_slot(uint64 first, uint64 last, int nslots)
+{
+	return (int) (((first ^ (last << 21 | last >> 43)) * UINT64CONST(0x9E3779B97F4A7C15)) >> 32) &
+		   (nslots - 1);
+}
 
 /* Returns the zone of a name; refuses a name that is not tzdata's. */
 static inline const Zone *
 zone_get(ZoneCache *cache, const char *name, int length)
 {
-	uint64 key = zone_key(name, length);
-	const Zone *last = cache->last;
+	uint64 first;
+	uint64 last;
+	const Zone *zone;
 
-	if (last != NULL && last->key == key && last->name_length == length &&
-		memcmp(last->name, name, length) == 0)
-		return last;
-	return zone_find(cache, key, name, length);
+	zone_words(name, length, &first, &last);
+	zone = cache->slots[zone_slot(first, last, cache->nslots)];
+	if (likely(zone != NULL) && likely(zone_named(zone, name, length, first, last)))
+		return zone;
+	return zone_find(cache, name, length);
 }
 
 static inline const ZoneSegment *
@@ -165,6 +180,14 @@ zone_instant(const Zone *zone, int64 local)
 #define CIVIL_CYCLES 82
 #define CIVIL_DAYS (730425 + 146097 * CIVIL_CYCLES)
 #define CIVIL_YEARS (400 * CIVIL_CYCLES)
+
+/*
+ * From March 1900 to February 2100 every fourth year is a leap year, so the centuries
+ * need no step of their own: the days of the fast calendar, and the first one of
+ * their count.
+ */
+#define CIVIL_FAST_START (-36465) /* 1900-03-01 */
+#define CIVIL_FAST_DAYS 73049
 
 typedef struct CivilDate
 {
