@@ -23,6 +23,14 @@
 #define DatumGetUsagePP(d) ((struct varlena *) PG_DETOAST_DATUM_PACKED(d))
 #define PG_GETARG_USAGE_PP(n) DatumGetUsagePP(PG_GETARG_DATUM(n))
 
+/* The most units one usage has: a bag is a handful of units, not a table. */
+#define USAGE_MAX_UNITS 1000
+
+/* The longest entry: code byte and name, and a quantity. */
+#define USAGE_NAME_MAX (1 + UNIT_NAME_MAX)
+#define USAGE_WHOLE_MAX 10
+#define USAGE_QUANTITY_MAX 19
+
 typedef struct UsageReader
 {
 	const uint8 *next;
@@ -121,5 +129,42 @@ bucket_name(const Bucket *bucket, int *length)
 	*length = bucket->unit != 0 ? (int) strlen(name) : bucket->name_length;
 	return name;
 }
+
+/* Returns a zigzag number, where the smallest numbers of either sign come first. */
+static inline uint64
+usage_zigzag(int64 value)
+{
+	return ((uint64) value << 1) ^ (uint64) (value >> 63);
+}
+
+/* Writes a quantity of so many whole units, at most USAGE_WHOLE_MAX bytes. */
+static inline uint8 *
+usage_write_whole(uint8 *p, int64 count)
+{
+	uint64 rest = usage_zigzag(count);
+	uint8 byte = (uint8) ((rest & 0x3F) << 1);
+
+	for (rest >>= 6; rest != 0; rest >>= 7)
+	{
+		*p++ = byte | 0x80;
+		byte = (uint8) (rest & 0x7F);
+	}
+	*p++ = byte;
+	return p;
+}
+
+extern uint8 *usage_write_quantity(uint8 *p, Dec quantity);
+extern uint8 *usage_write_unit(uint8 *p, const Bucket *bucket);
+
+extern int bucket_compare(const Bucket *a, const Bucket *b);
+extern void bucket_set_unit(Bucket *bucket, const char *name, int length);
+extern struct varlena *usage_from_buckets(Bucket *buckets, int n, struct Node *escontext);
+extern bool usage_check_name(const char *name, int length, struct Node *escontext);
+extern void usage_too_many_units(void) pg_attribute_noreturn();
+
+extern struct varlena *usage_parse(const char *text, struct Node *escontext);
+extern char *usage_print(const void *usage);
+extern void usage_write_wire(StringInfo buffer, const void *usage);
+extern struct varlena *usage_read_wire(StringInfo buffer);
 
 #endif /* METER_USAGE_H */
