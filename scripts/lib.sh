@@ -13,6 +13,7 @@ if [ -z "${METER_WORK:-}" ]; then
 		[ "$name" = PG_CONFIG ] || unset "$name"
 	done
 fi
+umask 022
 unset MAKEFLAGS MAKELEVEL MFLAGS
 
 say()

@@ -468,7 +468,7 @@ keep_tariff(Marginal *m, MemoryContext context, const Tariff *tariff)
 
 	if (m->tariff != NULL && tariff_same(m->tariff, tariff))
 		return;
-	if (m->tariff_capacity < size)
+	if (m->tariff == NULL || m->tariff_capacity < size)
 	{
 		m->tariff_capacity = size;
 		m->tariff = MemoryContextAlloc(context, size);
