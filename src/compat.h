@@ -44,5 +44,20 @@
 #else
 #define meter_make_range(type, lower, upper, empty) make_range(type, lower, upper, empty)
 #endif
+#include "fmgr.h"
+#include "utils/jsonb.h"
+
+/* Sets the jsonb of a JSON text; returns false after a soft error. */
+static inline bool
+input_jsonb(char *text, struct Node *escontext, Datum *json)
+{
+#if PG_VERSION_NUM >= 160000
+	return DirectInputFunctionCallSafe(jsonb_in, text, InvalidOid, -1, escontext, json);
+#else
+	(void) escontext;
+	*json = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+	return true;
+#endif
+}
 
 #endif /* METER_COMPAT_H */
