@@ -45,7 +45,19 @@
 #define meter_make_range(type, lower, upper, empty) make_range(type, lower, upper, empty)
 #endif
 #include "fmgr.h"
-#include "utils/jsonb.h"
+#include "libpq/pqformat.h"
+#include "utils/fmgrprotos.h"
+
+/* Writes a text in the client's encoding behind its length in bytes. */
+static inline void
+send_counted_text(StringInfo buffer, const char *text, int length)
+{
+#if PG_VERSION_NUM >= 170000
+	pq_sendcountedtext(buffer, text, length);
+#else
+	pq_sendcountedtext(buffer, text, length, false);
+#endif
+}
 
 /* Sets the jsonb of a JSON text; returns false after a soft error. */
 static inline bool

@@ -436,6 +436,8 @@ build_units(StringInfo block, uint32 section_at, const SortedRate *rates, int co
 		unit->code = first->unit_code;
 		unit->first_rate = from;
 		unit->rate_count = until - from;
+		if (first->unit_code != 0)
+			SECTION_AT(block, section_at)->custom_slot = slot + 1;
 		if (first->unit_any)
 			SECTION_AT(block, section_at)->any_slot = slot + 1;
 		else if (first->unit_code != 0)

@@ -104,13 +104,13 @@ typedef struct RateSection
 	uint32 unit_count;
 	uint32 epoch_count;
 	uint32 rate_count;
-	uint32 units;	   /* offset of RateUnit[unit_count]: codes, customs by name, '*' */
-	uint32 rates;	   /* offset of Rate[rate_count] */
-	uint32 boundaries; /* offset of TimestampTz[epoch_count - 1] */
-	uint32 grid;	   /* offset of RateCell[epoch_count * unit_count] */
-	uint32 candidates; /* offset of uint32[]: places in rates */
-	uint32 any_slot;   /* slot of '*', plus one; 0 for none */
-	uint32 reserved;
+	uint32 units;		/* offset of RateUnit[unit_count]: codes, customs by name, '*' */
+	uint32 rates;		/* offset of Rate[rate_count] */
+	uint32 boundaries;	/* offset of TimestampTz[epoch_count - 1] */
+	uint32 grid;		/* offset of RateCell[epoch_count * unit_count] */
+	uint32 candidates;	/* offset of uint32[]: places in rates */
+	uint32 any_slot;	/* slot of '*', plus one; 0 for none */
+	uint32 custom_slot; /* the first slot of a custom unit; they end at '*' */
 	uint8 slot_of[UNIT_COUNT <= 64 ? 64 : 128]; /* by code: slot plus one; 0 for none */
 } RateSection;
 

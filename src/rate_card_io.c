@@ -852,9 +852,9 @@ print_rate(StringInfo out, const RateSpec *spec)
 static void
 send_rate(StringInfo out, const RateSpec *spec)
 {
-	pq_sendcountedtext(out, spec->item, spec->item_length, false);
-	pq_sendcountedtext(out, spec->variant, spec->variant_length, false);
-	pq_sendcountedtext(out, spec->unit, spec->unit_length, false);
+	send_counted_text(out, spec->item, spec->item_length);
+	send_counted_text(out, spec->variant, spec->variant_length);
+	send_counted_text(out, spec->unit, spec->unit_length);
 	dec_send(out, spec->price);
 	dec_send(out, spec->per);
 	dec_send(out, spec->context_from);

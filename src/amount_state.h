@@ -1,0 +1,37 @@
+/*
+ * amount_state.h: the state of an aggregate that adds up amounts.
+ */
+#ifndef METER_AMOUNT_STATE_H
+#define METER_AMOUNT_STATE_H
+
+#include "decimal.h"
+
+#include "fmgr.h"
+
+#define AMOUNT_STATE_FORMAT 1
+
+/*
+ * A sum and how many amounts are in it, 32 bytes by reference: half a cache line a
+ * group, which a hash aggregate over many groups feels. No amount is no sum.
+ */
+typedef struct AmountState
+{
+	DecHalves sum;
+	int64 amounts;
+	uint32 format;
+	uint32 reserved;
+} AmountState;
+
+StaticAssertDecl(sizeof(AmountState) == 32, "the type's INTERNALLENGTH is 32");
+
+extern AmountState *amount_state_begin(FunctionCallInfo fcinfo);
+
+/* Adds an amount; refuses a sum that does not fit. */
+static inline void
+amount_state_add(AmountState *state, Dec amount)
+{
+	dec_store(&state->sum, dec_add(dec_load(&state->sum), amount));
+	state->amounts++;
+}
+
+#endif /* METER_AMOUNT_STATE_H */

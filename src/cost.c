@@ -1,0 +1,426 @@
+/*
+ * cost.c: rating an event's buckets with a rate card.
+ *
+ * An amount is settled once, here: a bucket's quantity times price over per, rounded
+ * to 12 digits half away from zero. From there on amounts are only added, so a total
+ * is the same in whatever order events come. Whole quantities at rates that end
+ * within 12 digits, which is nearly all of them, are one multiplication and never
+ * rounded.
+ *
+ * Per event: the item's hash and one probe, a search for the epoch, and a cell per
+ * bucket. The context, the time of day and a unit's ancestors are looked at only
+ * where a rate asks for them.
+ */
+#include "cost.h"
+
+#include "amount_state.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(meter_cost);
+PG_FUNCTION_INFO_V1(meter_unpriced);
+PG_FUNCTION_INFO_V1(meter_cost_lines);
+PG_FUNCTION_INFO_V1(meter_total_cost_add);
+
+static const Rate *find_rate(CostRating *rating, const Bucket *bucket);
+static const Rate *choose_rate(CostRating *rating, uint32 slot);
+static int custom_slot(const CostRating *rating, const Bucket *bucket);
+static Dec event_context(const CostEvent *event);
+static bool window_holds(const Rate *rate, TimestampTz at);
+static bool is_variant(const CostEvent *event, const char *name);
+static void refuse_signs(const CostEvent *event) pg_attribute_noreturn();
+
+extern Datum meter_usage_out(PG_FUNCTION_ARGS);
+
+/* Says which way a bucket's quantity goes: 1 up, 2 down, 0 neither. */
+static inline int
+bucket_sign(const Bucket *bucket)
+{
+	if (likely(bucket->whole))
+		return bucket->count > 0 ? 1 : bucket->count < 0 ? 2 : 0;
+	return bucket->quantity > 0 ? 1 : 2;
+}
+
+/* Returns what a bucket costs at a rate. */
+static inline Dec
+settle(const Bucket *bucket, const Rate *rate)
+{
+	if (rate->flags & RATE_FOLDED)
+	{
+		if (likely(bucket->whole))
+			return (Dec) bucket->count * rate->multiplier;
+		return dec_mul(bucket->quantity, rate->multiplier);
+	}
+	return dec_mul_div(bucket_quantity(bucket), dec_load(&rate->price), dec_load(&rate->per));
+}
+
+/*
+ * Returns whether an event is priced or unpriced, and sets its cost where it is
+ * priced, as an event whose every unit is free also is. Refuses quantities of both
+ * signs: no rate says what they mean together.
+ */
+CostState
+cost_event(const RateCard *card, const CostEvent *event, Dec *amount)
+{
+	CostRating rating;
+	UsageReader reader;
+	Bucket bucket;
+	Dec total = 0;
+	int signs = 0;
+	bool unpriced = false;
+
+	cost_begin(&rating, card, event);
+	usage_open(&reader, event->usage);
+	while (usage_next(&reader, &bucket))
+	{
+		signs |= bucket_sign(&bucket);
+		if (likely(rating.section != NULL && bucket.unit != 0))
+		{
+			uint32 slot = rating.section->slot_of[bucket.unit];
+
+			if (likely(slot != 0 && bucket.whole && rating.cells[slot - 1].always))
+			{
+				total = dec_add(total, (Dec) bucket.count * rating.cells[slot - 1].multiplier);
+				continue;
+			}
+		}
+		{
+			Dec part = 0;
+
+			if (cost_bucket(&rating, &bucket, &part, NULL) == COST_UNPRICED)
+				unpriced = true;
+			else
+				total = dec_add(total, part);
+		}
+	}
+	if (unlikely(signs == 3))
+		refuse_signs(event);
+	if (unpriced)
+		return COST_UNPRICED;
+	*amount = total;
+	return COST_PRICED;
+}
+
+/* Finds what all buckets of an event share. */
+void
+cost_begin(CostRating *rating, const RateCard *card, const CostEvent *event)
+{
+	if (unlikely(TIMESTAMP_NOT_FINITE(event->at)))
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("an event at %sinfinity can't be rated",
+							   TIMESTAMP_IS_NOBEGIN(event->at) ? "-" : ""),
+						errhint("Give the instant at which the usage happened.")));
+	rating->card = card;
+	rating->event = event;
+	rating->context = -1;
+	rating->section = rate_card_find(card, event->item, event->item_length, event->variant,
+									 event->variant_length);
+	if (likely(rating->section != NULL))
+		rating->cells =
+			(const RateCell *) RATE_AT(card, rating->section->grid) +
+			(Size) section_epoch(card, rating->section, event->at) * rating->section->unit_count;
+}
+
+/*
+ * Returns what a bucket is, and sets its amount where that is known and, if asked,
+ * its rate, NULL where there is none.
+ */
+CostState
+cost_bucket(CostRating *rating, const Bucket *bucket, Dec *amount, const Rate **rate)
+{
+	const Rate *found = rating->section == NULL ? NULL : find_rate(rating, bucket);
+
+	if (rate != NULL)
+		*rate = found;
+	if (found != NULL)
+	{
+		*amount = settle(bucket, found);
+		return COST_PRICED;
+	}
+	*amount = 0;
+	if (is_variant(rating->event, "cached") || is_variant(rating->event, "byok"))
+		return COST_FREE;
+	if (rating->section != NULL && (bucket->unit == UNIT_REQUESTS || bucket->unit == UNIT_ACTIONS))
+		return COST_FREE;
+	return bucket_sign(bucket) == 0 ? COST_FREE : COST_UNPRICED;
+}
+
+static bool
+is_variant(const CostEvent *event, const char *name)
+{
+	return event->variant_length == (int) strlen(name) &&
+		   memcmp(event->variant, name, event->variant_length) == 0;
+}
+
+/*
+ * Returns the rate of a bucket's unit, of its nearest ancestor that has one, or of
+ * unit '*'; NULL where nothing holds for this event.
+ */
+static const Rate *
+find_rate(CostRating *rating, const Bucket *bucket)
+{
+	const RateSection *section = rating->section;
+	const Rate *rate = NULL;
+
+	if (bucket->unit != 0)
+	{
+		if (section->slot_of[bucket->unit] != 0)
+			rate = choose_rate(rating, section->slot_of[bucket->unit] - 1);
+		for (const uint8 *unit = unit_ancestors(bucket->unit); rate == NULL && *unit != 0; unit++)
+			if (section->slot_of[*unit] != 0)
+				rate = choose_rate(rating, section->slot_of[*unit] - 1);
+	}
+	else
+	{
+		int slot = custom_slot(rating, bucket);
+
+		if (slot >= 0)
+			rate = choose_rate(rating, slot);
+	}
+	if (rate == NULL && section->any_slot != 0)
+		rate = choose_rate(rating, section->any_slot - 1);
+	return rate;
+}
+
+/* Returns a custom unit's slot in the section, or -1. */
+static int
+custom_slot(const CostRating *rating, const Bucket *bucket)
+{
+	const RateSection *section = rating->section;
+	const RateUnit *units = section_units(rating->card, section);
+	int low = section->custom_slot;
+	int high = (int) section->unit_count - (section->any_slot != 0);
+
+	while (low < high)
+	{
+		int middle = (low + high) / 2;
+		const RateUnit *unit = &units[middle];
+		int order = memcmp(bucket->name, RATE_AT(rating->card, unit->name),
+						   Min(bucket->name_length, unit->name_length));
+
+		if (order == 0)
+			order = bucket->name_length - unit->name_length;
+		if (order == 0)
+			return middle;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return -1;
+}
+
+/* Returns the first of a slot's rates in this epoch that holds for the event. */
+static const Rate *
+choose_rate(CostRating *rating, uint32 slot)
+{
+	const RateSection *section = rating->section;
+	const RateCell *cell = &rating->cells[slot];
+	const uint32 *candidates =
+		(const uint32 *) RATE_AT(rating->card, section->candidates) + cell->candidate;
+	const Rate *rates = section_rates(rating->card, section);
+
+	for (int i = 0; i < cell->count; i++)
+	{
+		const Rate *rate = &rates[candidates[i]];
+
+		if (rate->flags & RATE_CONDITIONAL)
+		{
+			if (rating->context < 0)
+				rating->context = event_context(rating->event);
+			if (dec_load(&rate->context_from) > rating->context ||
+				!window_holds(rate, rating->event->at))
+				continue;
+		}
+		return rate;
+	}
+	return NULL;
+}
+
+/* Returns an event's context: the absolute sum of what went in. */
+static Dec
+event_context(const CostEvent *event)
+{
+	UsageReader reader;
+	Bucket bucket;
+	Dec context = 0;
+
+	usage_open(&reader, event->usage);
+	while (usage_next(&reader, &bucket))
+		if (bucket.unit != 0 && unit_is_input(bucket.unit))
+			context = dec_add(context, dec_abs(bucket_quantity(&bucket)));
+	return context;
+}
+
+static bool
+window_holds(const Rate *rate, TimestampTz at)
+{
+	int64 time = at % USECS_PER_DAY;
+
+	if (rate->daily_from == RATE_NO_WINDOW)
+		return true;
+	if (time < 0)
+		time += USECS_PER_DAY;
+	if (rate->daily_from < rate->daily_until)
+		return time >= rate->daily_from && time < rate->daily_until;
+	return time >= rate->daily_from || time < rate->daily_until;
+}
+
+static void
+refuse_signs(const CostEvent *event)
+{
+	ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+					errmsg("usage %s has quantities of both signs and can't be rated",
+						   DatumGetCString(DirectFunctionCall1(meter_usage_out,
+															   PointerGetDatum(event->usage)))),
+					errhint("Rate what was used and what is reversed as two events.")));
+}
+
+/*
+ * Reads (item, at, usage [, variant]) from a call's arguments, of which item is the
+ * first; returns false where the event has no instant or no usage. An event without
+ * an item has item NULL.
+ */
+bool
+cost_read_event(FunctionCallInfo fcinfo, int item, CostEvent *event)
+{
+	if (PG_ARGISNULL(item + 1) || PG_ARGISNULL(item + 2))
+		return false;
+	if (likely(!PG_ARGISNULL(item)))
+	{
+		text *name = PG_GETARG_TEXT_PP(item);
+
+		event->item = VARDATA_ANY(name);
+		event->item_length = VARSIZE_ANY_EXHDR(name);
+	}
+	else
+		event->item = NULL;
+	event->at = PG_GETARG_TIMESTAMPTZ(item + 1);
+	event->usage = PG_GETARG_USAGE_PP(item + 2);
+	if (PG_NARGS() > item + 3 && !PG_ARGISNULL(item + 3))
+	{
+		text *variant = PG_GETARG_TEXT_PP(item + 3);
+
+		event->variant = VARDATA_ANY(variant);
+		event->variant_length = VARSIZE_ANY_EXHDR(variant);
+	}
+	else
+	{
+		event->variant = RATE_VARIANT_STANDARD;
+		event->variant_length = sizeof(RATE_VARIANT_STANDARD) - 1;
+	}
+	return true;
+}
+
+/* Rates a call's event (card, item, at, usage [, variant]), of which card is `card`. */
+static inline CostState
+cost_of_call(FunctionCallInfo fcinfo, int card, Dec *amount)
+{
+	CostEvent event;
+
+	if (!cost_read_event(fcinfo, card + 1, &event))
+		return COST_UNPRICED;
+	*amount = 0;
+	if (event.item == NULL)
+		return COST_PRICED;
+	if (PG_ARGISNULL(card))
+		return COST_UNPRICED;
+	return cost_event(PG_GETARG_RATE_CARD_P(card), &event, amount);
+}
+
+/* Returns an event's cost, NULL where any of its units is unpriced. */
+Datum
+meter_cost(PG_FUNCTION_ARGS)
+{
+	Dec amount;
+
+	if (cost_of_call(fcinfo, 0, &amount) == COST_UNPRICED)
+		PG_RETURN_NULL();
+	return dec_to_numeric(amount);
+}
+
+/* Says whether an event can't be priced. */
+Datum
+meter_unpriced(PG_FUNCTION_ARGS)
+{
+	Dec amount;
+
+	PG_RETURN_BOOL(cost_of_call(fcinfo, 0, &amount) == COST_UNPRICED);
+}
+
+/* Returns a row a bucket: unit, quantity, price, per, amount. */
+Datum
+meter_cost_lines(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	CostEvent event;
+	CostRating rating;
+	UsageReader reader;
+	Bucket bucket;
+	int signs = 0;
+	const RateCard *card;
+
+	/* before the set is begun, which takes the slot that the card's cache would use */
+	card = PG_ARGISNULL(0) ? NULL : (RateCard *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(3))
+		return (Datum) 0;
+	if (!cost_read_event(fcinfo, 1, &event))
+	{
+		/* no instant: every unit is unpriced, as it is without a card */
+		card = NULL;
+		event.item = "";
+		event.usage = PG_GETARG_USAGE_PP(3);
+	}
+	if (event.item != NULL && card != NULL)
+		cost_begin(&rating, card, &event);
+
+	usage_open(&reader, event.usage);
+	while (usage_next(&reader, &bucket))
+	{
+		Datum values[5];
+		bool nulls[5] = {0};
+		const Rate *rate = NULL;
+		CostState state;
+		Dec amount = 0;
+		int length;
+		const char *name = bucket_name(&bucket, &length);
+
+		signs |= bucket_sign(&bucket);
+		if (signs == 3)
+			refuse_signs(&event);
+		if (event.item == NULL)
+			state = COST_FREE;
+		else if (card == NULL)
+			state = bucket_sign(&bucket) == 0 ? COST_FREE : COST_UNPRICED;
+		else
+			state = cost_bucket(&rating, &bucket, &amount, &rate);
+
+		values[0] = PointerGetDatum(cstring_to_text_with_len(name, length));
+		values[1] = dec_to_numeric(bucket_quantity(&bucket));
+		if (state == COST_UNPRICED)
+			nulls[2] = nulls[3] = nulls[4] = true;
+		else
+		{
+			values[2] = dec_to_numeric(rate == NULL ? 0 : dec_load(&rate->price));
+			values[3] = dec_to_numeric(rate == NULL ? DEC_ONE : dec_load(&rate->per));
+			values[4] = dec_to_numeric(amount);
+		}
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* Adds an event's cost to the state (state, card, item, at, usage [, variant]). */
+Datum
+meter_total_cost_add(PG_FUNCTION_ARGS)
+{
+	AmountState *state = amount_state_begin(fcinfo);
+	Dec amount;
+
+	if (cost_of_call(fcinfo, 1, &amount) == COST_PRICED)
+		amount_state_add(state, amount);
+	PG_RETURN_POINTER(state);
+}
