@@ -26,6 +26,7 @@
 #include "unit.h"
 #include "usage.h"
 
+#include "utils/rangetypes.h"
 #include "utils/timestamp.h"
 
 #define RATE_CARD_FORMAT 1
@@ -185,6 +186,8 @@ extern RateCard *rate_card_build(const RateSpec *specs, int count, struct Node *
 extern void rate_card_read(const RateCard *card, const RateSection *section, int unit,
 						   int rate_in_unit, RateSpec *spec);
 extern const RateSection *rate_card_section(const RateCard *card, int number);
+extern void rate_spec_valid(RateSpec *spec, const RangeBound *lower, const RangeBound *upper,
+							bool empty);
 extern bool rate_spec_check(const RateSpec *spec, struct Node *escontext);
 
 extern const RateCard *rate_card_argument(FunctionCallInfo fcinfo, int argument);

@@ -322,15 +322,7 @@ meter_rate_card_add(PG_FUNCTION_ARGS)
 
 		range_deserialize(range_get_typcache(fcinfo, RangeTypeGetOid(range)), range, &lower, &upper,
 						  &empty);
-		if (empty)
-			spec.valid_from = spec.valid_until = 0;
-		else
-		{
-			if (!lower.infinite && !TIMESTAMP_IS_NOBEGIN(DatumGetTimestampTz(lower.val)))
-				spec.valid_from = DatumGetTimestampTz(lower.val) + (lower.inclusive ? 0 : 1);
-			if (!upper.infinite && !TIMESTAMP_IS_NOEND(DatumGetTimestampTz(upper.val)))
-				spec.valid_until = DatumGetTimestampTz(upper.val) + (upper.inclusive ? 1 : 0);
-		}
+		rate_spec_valid(&spec, &lower, &upper, empty);
 	}
 	if (PG_NARGS() > 6)
 	{
@@ -392,6 +384,23 @@ meter_rate_card_final(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(0))
 		collect_list((RateList *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0)), &list);
 	PG_RETURN_POINTER(rate_card_build(list.specs, list.count, NULL));
+}
+
+/* Sets a spec's validity from a range of instants, made half open. */
+void
+rate_spec_valid(RateSpec *spec, const RangeBound *lower, const RangeBound *upper, bool empty)
+{
+	spec->valid_from = DT_NOBEGIN;
+	spec->valid_until = DT_NOEND;
+	if (empty)
+		spec->valid_from = spec->valid_until = 0;
+	else
+	{
+		if (!lower->infinite && !TIMESTAMP_IS_NOBEGIN(DatumGetTimestampTz(lower->val)))
+			spec->valid_from = DatumGetTimestampTz(lower->val) + (lower->inclusive ? 0 : 1);
+		if (!upper->infinite && !TIMESTAMP_IS_NOEND(DatumGetTimestampTz(upper->val)))
+			spec->valid_until = DatumGetTimestampTz(upper->val) + (upper->inclusive ? 1 : 0);
+	}
 }
 
 static void
