@@ -48,30 +48,30 @@ COMMENT ON CAST (jsonb AS meter.rate_card) IS 'The rate card of a JSON array of 
 CREATE CAST (meter.rate_card AS jsonb) WITH FUNCTION meter.to_jsonb(meter.rate_card);
 COMMENT ON CAST (meter.rate_card AS jsonb) IS 'A rate card as a JSON array of rates.';
 
-CREATE FUNCTION meter.equal(meter.rate_card, meter.rate_card) RETURNS boolean
+CREATE FUNCTION meter.rate_card_eq(meter.rate_card, meter.rate_card) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'meter_rate_card_eq'
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION meter.equal(meter.rate_card, meter.rate_card) IS 'Says whether two rate cards have the same rates.';
+COMMENT ON FUNCTION meter.rate_card_eq(meter.rate_card, meter.rate_card) IS 'Says whether two rate cards have the same rates.';
 
-CREATE FUNCTION meter.not_equal(meter.rate_card, meter.rate_card) RETURNS boolean
+CREATE FUNCTION meter.rate_card_ne(meter.rate_card, meter.rate_card) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'meter_rate_card_ne'
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION meter.not_equal(meter.rate_card, meter.rate_card) IS 'Says whether two rate cards differ in a rate.';
+COMMENT ON FUNCTION meter.rate_card_ne(meter.rate_card, meter.rate_card) IS 'Says whether two rate cards differ in a rate.';
 
-CREATE FUNCTION meter.hash(meter.rate_card) RETURNS integer
+CREATE FUNCTION meter.rate_card_hash(meter.rate_card) RETURNS integer
 	AS 'MODULE_PATHNAME', 'meter_rate_card_hash'
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION meter.hash(meter.rate_card) IS 'Returns a rate card''s hash: equal cards have equal ones.';
+COMMENT ON FUNCTION meter.rate_card_hash(meter.rate_card) IS 'Returns a rate card''s hash: equal cards have equal ones.';
 
-CREATE FUNCTION meter.hash(meter.rate_card, bigint) RETURNS bigint
+CREATE FUNCTION meter.rate_card_hash_extended(meter.rate_card, bigint) RETURNS bigint
 	AS 'MODULE_PATHNAME', 'meter_rate_card_hash_extended'
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION meter.hash(meter.rate_card, bigint) IS 'Returns a rate card''s 64-bit hash with a seed.';
+COMMENT ON FUNCTION meter.rate_card_hash_extended(meter.rate_card, bigint) IS 'Returns a rate card''s 64-bit hash with a seed.';
 
 CREATE OPERATOR pg_catalog.= (
 	LEFTARG = meter.rate_card,
 	RIGHTARG = meter.rate_card,
-	FUNCTION = meter.equal,
+	FUNCTION = meter.rate_card_eq,
 	COMMUTATOR = OPERATOR(pg_catalog.=),
 	NEGATOR = OPERATOR(pg_catalog.<>),
 	RESTRICT = eqsel,
@@ -83,7 +83,7 @@ COMMENT ON OPERATOR pg_catalog.= (meter.rate_card, meter.rate_card) IS 'the same
 CREATE OPERATOR pg_catalog.<> (
 	LEFTARG = meter.rate_card,
 	RIGHTARG = meter.rate_card,
-	FUNCTION = meter.not_equal,
+	FUNCTION = meter.rate_card_ne,
 	COMMUTATOR = OPERATOR(pg_catalog.<>),
 	NEGATOR = OPERATOR(pg_catalog.=),
 	RESTRICT = neqsel,
@@ -93,8 +93,8 @@ COMMENT ON OPERATOR pg_catalog.<> (meter.rate_card, meter.rate_card) IS 'other r
 
 CREATE OPERATOR CLASS meter.rate_card_ops DEFAULT FOR TYPE meter.rate_card USING hash AS
 	OPERATOR 1 pg_catalog.=,
-	FUNCTION 1 meter.hash(meter.rate_card),
-	FUNCTION 2 meter.hash(meter.rate_card, bigint);
+	FUNCTION 1 meter.rate_card_hash(meter.rate_card),
+	FUNCTION 2 meter.rate_card_hash_extended(meter.rate_card, bigint);
 COMMENT ON OPERATOR CLASS meter.rate_card_ops USING hash IS 'Rate cards by the rates they have.';
 COMMENT ON OPERATOR FAMILY meter.rate_card_ops USING hash IS 'Rate cards by the rates they have.';
 
