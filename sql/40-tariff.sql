@@ -91,6 +91,30 @@ DEFAULT FOR TYPE meter.tariff USING hash AS
 COMMENT ON OPERATOR CLASS meter.tariff_ops USING hash IS 'Hashing of tariffs: grouping, hash joins, hash indexes and hash partitions.';
 COMMENT ON OPERATOR FAMILY meter.tariff_ops USING hash IS 'Hashing of tariffs.';
 
+-- jsonb
+
+CREATE FUNCTION meter.tariff(jsonb) RETURNS meter.tariff
+AS 'MODULE_PATHNAME', 'meter_tariff_from_jsonb' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION meter.tariff(jsonb) IS
+$$Returns the tariff that a JSON object says; numbers may be strings. Three forms are known by their fields, and what a form says about the amount that a tariff cannot say exactly is an error that names the field.
+
+meter's own (field "model": flat, graduated or volume), which every tariff is cast to and from without loss: "price", "per", "packages" (started or full), or "percent"; "fee"; "tiers", an array of these with "up_to"; "free", "discount", "maximum", "minimum", "fee_at_zero".
+
+Stripe's price object (field "billing_scheme": per_unit or tiered): "unit_amount", "flat_amount" and their "_decimal" forms, in the minor unit of "currency", which must be there; "transform_quantity"; "tiers_mode" and "tiers", whose "up_to" is a number, null or "inf". Minor units are ISO 4217's, but for ISK and UGX (hundredths) and MGA (whole), as Stripe has them. Fields that name or schedule the price are passed over.
+
+A Lago charge ("charge_model" and "properties", or the properties alone): standard, graduated, volume, package, percentage and graduated_percentage. A range begins where the one before ends, or at the next whole number; both are the bound up_to, so that a quantity of 100.5 lies in the second range of 0 to 100 and 101 up, where Lago's own whole-number ranges leave that to rounding. Amounts per event (fixed_amount, free_units_per_events, per_transaction_...) cannot be said about a quantity, and neither can grouping, proration and filters; where they say nothing (null, zero, false, empty) they may be there.
+
+In both a tier's flat amount is charged when the tier is entered, the first one's at a quantity of zero too.$$;
+
+CREATE FUNCTION meter.to_jsonb(meter.tariff) RETURNS jsonb
+AS 'MODULE_PATHNAME', 'meter_tariff_to_jsonb' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION meter.to_jsonb(meter.tariff) IS 'Returns a tariff in meter''s own JSON form, which meter.tariff(jsonb) reads back as the same value.';
+
+CREATE CAST (jsonb AS meter.tariff) WITH FUNCTION meter.tariff(jsonb);
+COMMENT ON CAST (jsonb AS meter.tariff) IS 'The tariff of meter''s own JSON form, of a Stripe price or of a Lago charge: meter.tariff(jsonb).';
+CREATE CAST (meter.tariff AS jsonb) WITH FUNCTION meter.to_jsonb(meter.tariff);
+COMMENT ON CAST (meter.tariff AS jsonb) IS 'A tariff in meter''s own JSON form.';
+
 -- Charging
 
 CREATE FUNCTION meter.charge(tariff meter.tariff, quantity numeric) RETURNS numeric

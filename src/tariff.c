@@ -295,10 +295,7 @@ tariff_charge(const Tariff *t, Dec quantity)
 	return finish(t, charge_exactly(t, net_quantity(t, quantity)), NULL);
 }
 
-/*
- * Returns what the tiers charge for a net count. A part and its price have 64 bits
- * each and the parts sum up to less than 2^63, so that only a fee can overflow.
- */
+/* Returns what the tiers charge for a net count: products of 64 bits each are exact. */
 static Dec
 charge_count(const Tariff *t, int64 net)
 {
@@ -318,7 +315,7 @@ charge_count(const Tariff *t, int64 net)
 			times = part / tier->count_per + (part % tier->count_per != 0 ? 1 : 0);
 		else if (tier->mode == TARIFF_FULL)
 			times = part / tier->count_per;
-		sum += (Dec) times * tier->count_price;
+		sum = dec_add(sum, (Dec) times * tier->count_price);
 		if (net > 0 || !(t->flags & TARIFF_NO_FEE_AT_ZERO))
 			sum = dec_add(sum, dec_load(&tier->fee));
 		if (net <= tier->count_to)

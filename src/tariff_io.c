@@ -306,10 +306,21 @@ unexpected(Parser *p, const char *expected, const char *hint)
 	int text_length = (int) strlen(p->text);
 	int quoted = pg_mbcliplen(p->text, text_length, QUOTED_MAX);
 	int found = pg_mbcliplen(p->token, p->length, QUOTED_MAX);
+	bool after_number = false;
+
+	for (const char *before = p->token; before > p->text; before--)
+	{
+		if (before[-1] != ' ')
+		{
+			after_number = before[-1] >= '0' && before[-1] <= '9';
+			break;
+		}
+	}
 
 	if (hint == NULL && *p->token == '.')
 		hint = "Numbers begin and end with a digit: \"0.08\".";
-	else if (hint == NULL && (*p->token == ',' || *p->token == '_' || *p->token == '\''))
+	else if (hint == NULL && after_number && *p->token != '\0' &&
+			 strchr(",_'0123456789", *p->token))
 		hint = "Numbers have no thousands separators.";
 	else if (hint == NULL && (*p->token == '$' || IS_HIGHBIT_SET(*p->token)))
 		hint = "A tariff names no currency: its prices are plain numbers.";
