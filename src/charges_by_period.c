@@ -634,27 +634,20 @@ Datum
 meter_period_sums_out(PG_FUNCTION_ARGS)
 {
 	StringInfoData buffer;
-	char *text;
 
 	initStringInfo(&buffer);
 	sums_write(&buffer, sums_of(PG_GETARG_DATUM(0)));
-	text = palloc(2 * (Size) buffer.len + 1);
-	text[hex_encode(buffer.data, buffer.len, text)] = '\0';
-	PG_RETURN_CSTRING(text);
+	PG_RETURN_CSTRING(wire_to_hex(&buffer));
 }
 
 PG_FUNCTION_INFO_V1(meter_period_sums_in);
 Datum
 meter_period_sums_in(PG_FUNCTION_ARGS)
 {
-	char *text = PG_GETARG_CSTRING(0);
-	Size length = strlen(text);
 	StringInfoData buffer;
 	PeriodSums *sums;
 
-	initStringInfo(&buffer);
-	enlargeStringInfo(&buffer, (int) (length / 2 + 1));
-	buffer.len = (int) hex_decode(text, length, buffer.data);
+	wire_from_hex(PG_GETARG_CSTRING(0), &buffer);
 	sums = sums_read(fcinfo, &buffer);
 	if (buffer.cursor != buffer.len)
 		refuse_bytes("There are bytes behind its end.");

@@ -175,6 +175,22 @@ dec_divide_whole(Dec a, Dec b, bool up)
 	return a / b + (up && a % b != 0 ? 1 : 0);
 }
 
+/*
+ * Returns a * part / whole without its fraction, and sets the rest of that division.
+ * None is negative, and the part is not larger than the whole, which is not zero.
+ */
+Dec
+dec_share(Dec a, Dec part, Dec whole, Dec *rest)
+{
+	uint128 remainder;
+	uint128 quotient;
+
+	Assert(a >= 0 && part >= 0 && whole > 0 && part <= whole);
+	quotient = wide_divide(wide_multiply((uint128) a, (uint128) part), (uint128) whole, &remainder);
+	*rest = (Dec) remainder;
+	return (Dec) quotient;
+}
+
 static Dec
 power_of_ten(int exponent)
 {
@@ -567,6 +583,27 @@ wire_need(StringInfo buffer, int bytes)
 	if (bytes < 0 || buffer->len - buffer->cursor < bytes)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 						errmsg("external meter value ends too early")));
+}
+
+/* Returns bytes of a wire format as hexadecimal digits: the text form of a state. */
+char *
+wire_to_hex(const StringInfoData *buffer)
+{
+	char *text = palloc(2 * (Size) buffer->len + 1);
+
+	text[hex_encode(buffer->data, buffer->len, text)] = '\0';
+	return text;
+}
+
+/* Sets a buffer to the bytes of hexadecimal digits; refuses anything else. */
+void
+wire_from_hex(const char *text, StringInfo buffer)
+{
+	Size length = strlen(text);
+
+	initStringInfo(buffer);
+	enlargeStringInfo(buffer, (int) (length / 2 + 1));
+	buffer->len = (int) hex_decode(text, length, buffer->data);
 }
 
 /* Writes a Dec in 16 bytes, network order. */

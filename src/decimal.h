@@ -136,6 +136,7 @@ dec_div(Dec a, Dec b)
 extern bool dec_divide_exactly(Dec a, Dec b, Dec *quotient);
 extern Dec dec_round(Dec value, RoundMode mode, int digits);
 extern Dec dec_divide_whole(Dec a, Dec b, bool up);
+extern Dec dec_share(Dec a, Dec part, Dec whole, Dec *rest);
 
 extern Dec dec_from_numeric(Datum value, const char *what);
 extern Datum dec_to_numeric(Dec value);
@@ -146,6 +147,8 @@ extern bool dec_parse(const char *text, const char **end, Dec *value, const char
 extern int dec_print(Dec value, char *buffer);
 
 extern void wire_need(StringInfo buffer, int bytes);
+extern char *wire_to_hex(const StringInfoData *buffer);
+extern void wire_from_hex(const char *text, StringInfo buffer);
 extern void dec_send(StringInfo buffer, Dec value);
 extern Dec dec_recv(StringInfo buffer);
 
