@@ -78,6 +78,7 @@ typedef struct UnitCache
 
 static Bucket *list_append(BucketList *list);
 static int compare_buckets(const void *a, const void *b);
+static void refuse_twice(const Bucket *bucket, struct Node *escontext);
 static const char *shown(const char *text, int length);
 static struct varlena *refuse_text(const char *text, const char *at, const char *expected,
 								   struct Node *escontext);
@@ -230,6 +231,17 @@ usage_too_many_units(void)
 					errmsg("a usage has at most %d units", USAGE_MAX_UNITS)));
 }
 
+static void
+refuse_twice(const Bucket *bucket, struct Node *escontext)
+{
+	int length;
+	const char *name = bucket_name(bucket, &length);
+
+	errsave(escontext, (errcode(ERRCODE_DUPLICATE_JSON_OBJECT_KEY_VALUE),
+						errmsg("unit %.*s is there twice in one usage", length, name),
+						errhint("Add the quantities up where both were measured.")));
+}
+
 /*
  * Returns the usage of buckets in any order, which it sorts. A unit that is there
  * twice is a soft error, and returns NULL.
@@ -266,13 +278,8 @@ usage_from_buckets(Bucket *buckets, int n, struct Node *escontext)
 	{
 		if (i > 0 && bucket_compare(&buckets[i - 1], &buckets[i]) == 0)
 		{
-			int length;
-			const char *name = bucket_name(&buckets[i], &length);
-
-			ereturn(escontext, NULL,
-					(errcode(ERRCODE_DUPLICATE_JSON_OBJECT_KEY_VALUE),
-					 errmsg("unit %.*s is there twice in one usage", length, name),
-					 errhint("Add the quantities up where both were measured.")));
+			refuse_twice(&buckets[i], escontext);
+			return NULL;
 		}
 		p = usage_write_unit(p, &buckets[i]);
 		p = buckets[i].whole ? usage_write_whole(p, buckets[i].count)
@@ -779,8 +786,6 @@ resolve_arguments(FunctionCallInfo fcinfo)
 
 			usage_check_name(string, length, NULL);
 			bucket_set_unit(&units[i], string, length);
-			units[i].whole = true;
-			units[i].count = 0;
 			pair->head_length = (int) (usage_write_unit(pair->head, &units[i]) - pair->head);
 			args->bound += pair->head_length +
 						   (pair->kind == QUANTITY_NUMERIC ? USAGE_QUANTITY_MAX : USAGE_WHOLE_MAX);
@@ -805,7 +810,7 @@ resolve_arguments(FunctionCallInfo fcinfo)
 				units[j] = units[j - 1];
 			}
 			if (order == 0)
-				usage_from_buckets(units + j - 1, 2, NULL); /* reports it */
+				refuse_twice(&unit, NULL);
 			args->pair[j] = moving;
 			units[j] = unit;
 		}
@@ -817,13 +822,14 @@ resolve_arguments(FunctionCallInfo fcinfo)
 static struct varlena *
 usage_from_arguments(FunctionCallInfo fcinfo, UsageArgs *args)
 {
+	Bucket units[FUNC_MAX_ARGS / 2];
 	Bucket buckets[FUNC_MAX_ARGS / 2];
 	int n = 0;
 
 	for (int i = 0; i < args->pairs; i++)
 	{
 		const UsagePair *pair = &args->pair[i];
-		Bucket *bucket = &buckets[n];
+		Bucket *bucket = &units[i];
 		const char *name;
 		int length;
 		Datum quantity;
@@ -844,10 +850,13 @@ usage_from_arguments(FunctionCallInfo fcinfo, UsageArgs *args)
 			length = VARSIZE_ANY_EXHDR(string);
 		}
 		usage_check_name(name, length, NULL);
+		bucket_set_unit(bucket, name, length);
+		for (int j = 0; j < i; j++)
+			if (bucket_compare(&units[j], bucket) == 0)
+				refuse_twice(bucket, NULL);
 		if (PG_ARGISNULL(pair->quantity))
 			continue;
 
-		bucket_set_unit(bucket, name, length);
 		quantity = PG_GETARG_DATUM(pair->quantity);
 		bucket->whole = pair->kind != QUANTITY_NUMERIC;
 		if (pair->kind == QUANTITY_INT8)
@@ -858,7 +867,7 @@ usage_from_arguments(FunctionCallInfo fcinfo, UsageArgs *args)
 			bucket->count = DatumGetInt16(quantity);
 		else
 			bucket->quantity = dec_from_numeric(quantity, "quantity");
-		n++;
+		buckets[n++] = *bucket;
 	}
 	return usage_from_buckets(buckets, n, NULL);
 }

@@ -476,7 +476,7 @@ read_modalities(Counts *counts, JsonbContainer *usage, const char *array, const 
 		Dec quantity = 0;
 
 		if (entry->type != jbvBinary || !JsonContainerIsObject(entry->val.binary.data))
-			refuse_type(entry, array, "an entry", "object");
+			refuse_type(entry, NULL, psprintf("an entry of %s", array), "object");
 		if (getKeyJsonValueFromContainer(entry->val.binary.data, "modality", strlen("modality"),
 										 &modality) != NULL &&
 			modality.type != jbvNull)
