@@ -1,0 +1,15 @@
+WITH used AS (
+    SELECT customer_id, starts[number] AS period_start, quantity
+    FROM (SELECT e.customer_id, width_bucket(e.at, p.starts) AS number, sum(e.input_tokens)::bigint AS quantity
+          FROM usage_event AS e
+          JOIN period_array AS p USING (customer_id)
+          GROUP BY e.customer_id, width_bucket(e.at, p.starts)) AS summed
+    JOIN period_array USING (customer_id)
+)
+SELECT customer_id, period_start, quantity, greatest(quantity - included, 0) AS overage,
+    (greatest(least(quantity, bound1) - included, 0) * price1
+     + greatest(least(quantity, bound2) - bound1, 0) * price2
+     + greatest(quantity - bound2, 0) * price3) / 10000000000.0 AS charge
+FROM used
+JOIN customer USING (customer_id)
+JOIN plan_scaled USING (plan_id)
