@@ -1,0 +1,247 @@
+/* The catalogue: what things cost, as rows. The kernel takes the same facts as values of type rate_card. */
+
+CREATE TABLE meter.setting (
+	currency text NOT NULL DEFAULT 'USD'
+		CONSTRAINT setting_currency_is_iso_4217 CHECK (currency ~ '^[A-Z]{3}$'),
+	timezone text NOT NULL DEFAULT 'UTC'
+		CONSTRAINT setting_timezone_is_known CHECK (timezone(timezone, timestamptz '2000-01-01 00:00:00+00') IS NOT NULL),
+	grace interval NOT NULL DEFAULT '1 day'
+		CONSTRAINT setting_grace_is_not_negative CHECK (grace >= '0'),
+	rounding text NOT NULL DEFAULT 'round'
+		CONSTRAINT setting_rounding_is_a_mode CHECK (rounding IN ('round', 'ceil', 'floor')),
+	builtin boolean NOT NULL DEFAULT false,
+	only_row boolean NOT NULL DEFAULT true
+		CONSTRAINT setting_has_one_row PRIMARY KEY
+		CONSTRAINT setting_only_row_is_true CHECK (only_row)
+);
+COMMENT ON TABLE meter.setting IS 'The defaults of this database, in one row. Change them by UPDATE. No function of the kernel reads it: what a value means never depends on a setting.';
+COMMENT ON COLUMN meter.setting.currency IS 'ISO 4217 code of the currency that reports are in. Default USD.';
+COMMENT ON COLUMN meter.setting.timezone IS 'Time zone, by its tzdata name, of a customer that has none of its own. Default UTC.';
+COMMENT ON COLUMN meter.setting.grace IS 'How long a billing period stays open for late events after its end. Default 1 day.';
+COMMENT ON COLUMN meter.setting.rounding IS 'round, ceil or floor: how a billed quantity is rounded where a plan item rounds it and does not say how. Default round, which is half away from zero.';
+COMMENT ON COLUMN meter.setting.builtin IS 'True while the row is as the extension made it; a change makes it false. Only then is it dumped.';
+COMMENT ON COLUMN meter.setting.only_row IS 'Always true: the table has one row.';
+
+CREATE TABLE meter.layer (
+	layer text PRIMARY KEY
+		CONSTRAINT layer_is_a_name CHECK (layer COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+	description text,
+	builtin boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE meter.layer IS 'The layers that cost is reported by, such as inference or storage. Six are there from the start; add your own.';
+COMMENT ON COLUMN meter.layer.layer IS 'Name: a lower-case letter, then up to 62 lower-case letters, digits and underscores.';
+COMMENT ON COLUMN meter.layer.description IS 'What belongs to it.';
+COMMENT ON COLUMN meter.layer.builtin IS 'True while the row is as the extension made it; a change makes it false. Only then is it dumped.';
+
+CREATE TABLE meter.item (
+	item text PRIMARY KEY
+		CONSTRAINT item_is_not_empty CHECK (item <> ''),
+	layer text NOT NULL DEFAULT 'inference'
+		REFERENCES meter.layer ON UPDATE CASCADE,
+	provider text,
+	name text,
+	description text
+);
+COMMENT ON TABLE meter.item IS 'What is consumed, such as openai/gpt-4o or pinecone/query, and the layer its cost belongs to. An item needs no row here to have a rate: meter.unlisted_item shows the ones that have none.';
+COMMENT ON COLUMN meter.item.item IS 'The name that usage and rates know it by. Loaded ones are provider/model.';
+COMMENT ON COLUMN meter.item.layer IS 'The layer its cost is reported under. Default inference.';
+COMMENT ON COLUMN meter.item.provider IS 'Who sells it. Loaded items have the part before the first slash.';
+COMMENT ON COLUMN meter.item.name IS 'What its provider calls it. Loaded items have the model''s name.';
+COMMENT ON COLUMN meter.item.description IS 'Anything to remember about it.';
+
+CREATE TABLE meter.card (
+	card text PRIMARY KEY
+		CONSTRAINT card_is_a_name CHECK (card COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+	currency text
+		CONSTRAINT card_currency_is_iso_4217 CHECK (currency ~ '^[A-Z]{3}$'),
+	unrated text NOT NULL DEFAULT 'unpriced'
+		CONSTRAINT card_unrated_is_unpriced_or_free CHECK (unrated IN ('unpriced', 'free')),
+	description text,
+	builtin boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE meter.card IS 'The rate cards: cost, what providers charge, and credit, what actions cost in credits. Add others, for a price list to compare with or a contract to come.';
+COMMENT ON COLUMN meter.card.card IS 'Name: a lower-case letter, then up to 62 lower-case letters, digits and underscores.';
+COMMENT ON COLUMN meter.card.currency IS 'ISO 4217 code of the currency that all its prices are in. NULL: they are in credits.';
+COMMENT ON COLUMN meter.card.unrated IS 'What a unit without a rate is for an item that the card knows: unpriced or free. An item without any rate is unpriced.';
+COMMENT ON COLUMN meter.card.description IS 'What it is for.';
+COMMENT ON COLUMN meter.card.builtin IS 'True while the row is as the extension made it; a change makes it false. Only then is it dumped.';
+
+INSERT INTO meter.setting (builtin) VALUES (true);
+INSERT INTO meter.layer (layer, description, builtin) VALUES
+	('inference', 'Calls of models: tokens, images, audio and video in and out.', true),
+	('retrieval', 'Search and vector queries.', true),
+	('data_processing', 'Parsing, embedding, transforming.', true),
+	('storage', 'Vectors, files and caches kept over time.', true),
+	('orchestration', 'Workflow engines, queues, functions and containers.', true),
+	('external_api', 'Other services called on the way.', true);
+INSERT INTO meter.card (card, currency, unrated, description, builtin) VALUES
+	('cost', 'USD', 'unpriced', 'What providers charge.', true),
+	('credit', NULL, 'free', 'What actions cost in credits.', true);
+
+/*
+ * A dump holds the rows that a user made or changed, and is restored over the
+ * ones that CREATE EXTENSION has just made. So a changed row stops being
+ * builtin, and an inserted one takes the place of the builtin one of its key.
+ */
+CREATE FUNCTION meter.adopt_builtin_row() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	NEW.builtin := false;
+	IF TG_OP = 'UPDATE' THEN
+		RETURN NEW;
+	END IF;
+
+	CASE TG_TABLE_NAME
+	WHEN 'setting' THEN
+		UPDATE meter.setting
+		SET currency = NEW.currency, timezone = NEW.timezone, grace = NEW.grace, rounding = NEW.rounding
+		WHERE builtin;
+	WHEN 'layer' THEN
+		UPDATE meter.layer
+		SET description = NEW.description
+		WHERE layer = NEW.layer
+			AND builtin;
+	WHEN 'card' THEN
+		UPDATE meter.card
+		SET currency = NEW.currency, unrated = NEW.unrated, description = NEW.description
+		WHERE card = NEW.card
+			AND builtin;
+	END CASE;
+
+	IF FOUND THEN
+		RETURN NULL;
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION meter.adopt_builtin_row() IS 'Trigger of setting, layer and card: a changed row is the user''s from then on, and an inserted one takes the place of the builtin one of the same key, so that a dump can be restored.';
+REVOKE ALL ON FUNCTION meter.adopt_builtin_row() FROM PUBLIC;
+
+CREATE TRIGGER adopt_builtin_row BEFORE INSERT OR UPDATE ON meter.setting
+	FOR EACH ROW EXECUTE FUNCTION meter.adopt_builtin_row();
+CREATE TRIGGER adopt_builtin_row BEFORE INSERT OR UPDATE ON meter.layer
+	FOR EACH ROW EXECUTE FUNCTION meter.adopt_builtin_row();
+CREATE TRIGGER adopt_builtin_row BEFORE INSERT OR UPDATE ON meter.card
+	FOR EACH ROW EXECUTE FUNCTION meter.adopt_builtin_row();
+/* The first copy of a logical subscription inserts over the seeded rows, too. */
+ALTER TABLE meter.setting ENABLE ALWAYS TRIGGER adopt_builtin_row;
+ALTER TABLE meter.layer ENABLE ALWAYS TRIGGER adopt_builtin_row;
+ALTER TABLE meter.card ENABLE ALWAYS TRIGGER adopt_builtin_row;
+
+CREATE FUNCTION meter.daily_window(daily_from time, daily_until time) RETURNS int8multirange
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+	WHEN daily_from IS NULL THEN int8multirange(int8range(-1, 0))
+	WHEN daily_from < daily_until THEN
+		int8multirange(int8range((extract(epoch FROM daily_from) * 1000000)::bigint, (extract(epoch FROM daily_until) * 1000000)::bigint))
+	ELSE
+		int8multirange(
+			int8range((extract(epoch FROM daily_from) * 1000000)::bigint, 86400000000),
+			int8range(0, (extract(epoch FROM daily_until) * 1000000)::bigint))
+END;
+COMMENT ON FUNCTION meter.daily_window(time, time) IS 'The microseconds of the UTC day from daily_from to before daily_until, as a multirange that two windows can be compared by; one that starts at or after its end goes over midnight. Without a window, a range outside the day, which overlaps no window and is the same for all.';
+
+CREATE TABLE meter.rate (
+	rate_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	card text NOT NULL DEFAULT 'cost'
+		REFERENCES meter.card ON UPDATE CASCADE,
+	item text NOT NULL
+		CONSTRAINT rate_item_is_not_empty CHECK (item <> ''),
+	unit text NOT NULL
+		CONSTRAINT rate_unit_is_a_name CHECK (unit = '*' OR unit COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+	price numeric NOT NULL
+		CONSTRAINT rate_price_is_not_negative CHECK (price >= 0)
+		CONSTRAINT rate_price_is_in_range CHECK (price <= 170141183460469231731687303.715884105727)
+		CONSTRAINT rate_price_has_at_most_12_fractional_digits CHECK (scale(trim_scale(price)) <= 12),
+	per numeric NOT NULL DEFAULT 1
+		CONSTRAINT rate_per_is_positive CHECK (per > 0)
+		CONSTRAINT rate_per_is_in_range CHECK (per <= 170141183460469231731687303.715884105727)
+		CONSTRAINT rate_per_has_at_most_12_fractional_digits CHECK (scale(trim_scale(per)) <= 12),
+	valid tstzrange NOT NULL DEFAULT '(,)'
+		CONSTRAINT rate_valid_is_not_empty CHECK (NOT isempty(valid)),
+	variant text NOT NULL DEFAULT 'standard'
+		CONSTRAINT rate_variant_is_not_empty CHECK (variant <> ''),
+	context_from numeric NOT NULL DEFAULT 0
+		CONSTRAINT rate_context_from_is_not_negative CHECK (context_from >= 0)
+		CONSTRAINT rate_context_from_is_in_range CHECK (context_from <= 170141183460469231731687303.715884105727)
+		CONSTRAINT rate_context_from_has_at_most_12_fractional_digits CHECK (scale(trim_scale(context_from)) <= 12),
+	daily_from time,
+	daily_until time,
+	precedence integer NOT NULL DEFAULT 100,
+	source text
+		CONSTRAINT rate_source_is_not_empty CHECK (source <> ''),
+	listed daterange
+		CONSTRAINT rate_listed_is_not_empty CHECK (NOT isempty(listed)),
+	loaded_at timestamptz,
+	CONSTRAINT rate_daily_window_has_both_ends CHECK ((daily_from IS NULL) = (daily_until IS NULL)),
+	CONSTRAINT rate_daily_window_is_not_empty CHECK (daily_from <> daily_until),
+	CONSTRAINT rate_is_loaded_or_own CHECK ((listed IS NULL) = (loaded_at IS NULL) AND (listed IS NULL OR source IS NOT NULL)),
+	CONSTRAINT rate_does_not_overlap EXCLUDE USING gist (
+		item WITH =,
+		unit WITH =,
+		card WITH =,
+		variant WITH =,
+		context_from WITH =,
+		precedence WITH =,
+		meter.daily_window(daily_from, daily_until) WITH &&,
+		valid WITH &&)
+);
+CREATE INDEX rate_card_item_idx ON meter.rate (card, item);
+COMMENT ON TABLE meter.rate IS 'What a unit of an item costs: price for every per units, while it is valid. Which rate holds is decided per event and unit: the highest precedence, then the highest context_from, then a daily window over none. No two rates of the same card, item, unit, variant, context_from and precedence may overlap in time. Prices are nobody''s business by default: GRANT SELECT ON meter.rate, meter.card TO whoever is to see costs, and INSERT, UPDATE, DELETE to whoever keeps the prices.';
+COMMENT ON COLUMN meter.rate.rate_id IS 'A number to name the row by.';
+COMMENT ON COLUMN meter.rate.card IS 'The card it belongs to, which says the currency. Default cost.';
+COMMENT ON COLUMN meter.rate.item IS 'What is consumed, such as openai/gpt-4o; of card credit, the action.';
+COMMENT ON COLUMN meter.rate.unit IS 'What is counted, such as input_tokens; or * for every unit of the item that neither has a rate of its own nor an ancestor with one.';
+COMMENT ON COLUMN meter.rate.price IS 'Price of per units, in the card''s currency. 0 means free. At most 12 fractional digits.';
+COMMENT ON COLUMN meter.rate.per IS 'How many units the price is for, such as 1000000 tokens or 3600 seconds. Default 1.';
+COMMENT ON COLUMN meter.rate.valid IS 'When it holds. Default always.';
+COMMENT ON COLUMN meter.rate.variant IS 'The way of consuming that it is for, such as standard, batch or priority. Default standard.';
+COMMENT ON COLUMN meter.rate.context_from IS 'The least context, in input-side units of the event, that it holds for. Default 0.';
+COMMENT ON COLUMN meter.rate.daily_from IS 'Start of its time of day, UTC. NULL: all day.';
+COMMENT ON COLUMN meter.rate.daily_until IS 'End of its time of day, UTC, exclusive; before daily_from where the window goes over midnight. NULL: all day.';
+COMMENT ON COLUMN meter.rate.precedence IS 'The higher one wins. Default 100, so that an own rate wins over a loaded one, which has 0.';
+COMMENT ON COLUMN meter.rate.source IS 'Where the price is from: the catalogue that load_rates took it from, or a note of one''s own, such as a contract''s number.';
+COMMENT ON COLUMN meter.rate.listed IS 'The dates that the catalogue gives for it, by which load_rates knows it again. NULL: not loaded, and load_rates leaves it alone.';
+COMMENT ON COLUMN meter.rate.loaded_at IS 'The instant, as of which the load that wrote the row was. NULL: not loaded.';
+
+SELECT pg_extension_config_dump('meter.setting', 'WHERE NOT builtin');
+SELECT pg_extension_config_dump('meter.layer', 'WHERE NOT builtin');
+SELECT pg_extension_config_dump('meter.item', '');
+SELECT pg_extension_config_dump('meter.card', 'WHERE NOT builtin');
+SELECT pg_extension_config_dump('meter.rate', '');
+SELECT pg_extension_config_dump('meter.rate_rate_id_seq', '');
+
+CREATE VIEW meter.current_rate AS
+SELECT
+	rate.card,
+	rate.item,
+	item.layer,
+	rate.unit,
+	rate.price,
+	rate.per,
+	card.currency,
+	rate.valid,
+	rate.variant,
+	rate.context_from,
+	rate.daily_from,
+	rate.daily_until,
+	rate.precedence,
+	rate.source
+FROM meter.rate
+JOIN meter.card USING (card)
+LEFT JOIN meter.item USING (item)
+WHERE rate.valid @> now();
+COMMENT ON VIEW meter.current_rate IS 'The rates that are valid now, with their currency and layer. Of several for the same item, variant and unit the one with the highest precedence holds, then the one with the highest context_from that the event reaches.';
+
+CREATE VIEW meter.unlisted_item AS
+SELECT
+	rate.item,
+	array_agg(DISTINCT rate.card ORDER BY rate.card) AS cards,
+	count(*) AS rates
+FROM meter.rate
+LEFT JOIN meter.item USING (item)
+WHERE item.item IS NULL
+GROUP BY rate.item;
+COMMENT ON VIEW meter.unlisted_item IS 'Items that have a rate but no row in meter.item, and so no layer: a new one, or a name misspelt.';
