@@ -2,9 +2,9 @@
 
 CREATE TABLE meter.setting (
 	currency text NOT NULL DEFAULT 'USD'
-		CONSTRAINT setting_currency_is_iso_4217 CHECK (currency ~ '^[A-Z]{3}$'),
+		CONSTRAINT setting_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0),
 	timezone text NOT NULL DEFAULT 'UTC'
-		CONSTRAINT setting_timezone_is_known CHECK (timezone(timezone, timestamptz '2000-01-01 00:00:00+00') IS NOT NULL),
+		CONSTRAINT setting_timezone_is_known CHECK (meter.period_start(timestamptz '2000-01-01 00:00:00+00', date '2000-01-01', '1 day', timezone) IS NOT NULL),
 	grace interval NOT NULL DEFAULT '1 day'
 		CONSTRAINT setting_grace_is_not_negative CHECK (grace >= '0'),
 	rounding text NOT NULL DEFAULT 'round'
@@ -53,7 +53,7 @@ CREATE TABLE meter.card (
 	card text PRIMARY KEY
 		CONSTRAINT card_is_a_name CHECK (card COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
 	currency text
-		CONSTRAINT card_currency_is_iso_4217 CHECK (currency ~ '^[A-Z]{3}$'),
+		CONSTRAINT card_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0),
 	unrated text NOT NULL DEFAULT 'unpriced'
 		CONSTRAINT card_unrated_is_unpriced_or_free CHECK (unrated IN ('unpriced', 'free')),
 	description text,
@@ -245,3 +245,38 @@ LEFT JOIN meter.item USING (item)
 WHERE item.item IS NULL
 GROUP BY rate.item;
 COMMENT ON VIEW meter.unlisted_item IS 'Items that have a rate but no row in meter.item, and so no layer: a new one, or a name misspelt.';
+
+CREATE FUNCTION meter.card(name text, items text DEFAULT '%') RETURNS meter.rate_card
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unrated_units text;
+BEGIN
+	SELECT unrated INTO unrated_units FROM meter.card WHERE card = name;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'card "%" does not exist', name
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Table meter.card has the cards.';
+	END IF;
+
+	RETURN (
+		WITH rated AS (
+			SELECT item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence
+			FROM meter.rate
+			WHERE card = name
+				AND item LIKE items
+		), free AS (
+			SELECT DISTINCT item, variant
+			FROM rated
+			WHERE unrated_units = 'free'
+		), complete AS (
+			SELECT * FROM rated
+			UNION ALL
+			SELECT item, '*', 0, 1, '(,)', variant, 0, NULL, NULL, -2147483648 FROM free
+		)
+		SELECT meter.rate_card(item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence)
+		FROM complete
+	);
+END
+$$;
+COMMENT ON FUNCTION meter.card(text, text) IS 'The rates of a card in table meter.rate as a value, for cost and the functions beside it. items is a LIKE pattern that the items are limited to, such as openai/%. Call it as (SELECT meter.card(''cost'')), so that it is built once a query and not once a row. Where the card says that a unit without a rate is free, every item that it knows gets a rate of 0 for unit *. NULL for a NULL; an unknown card is an error. The caller needs SELECT on meter.rate and meter.card.';
