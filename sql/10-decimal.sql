@@ -4,7 +4,7 @@ CREATE FUNCTION meter.currency_digits(currency text) RETURNS integer
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'meter_currency_digits';
 COMMENT ON FUNCTION meter.currency_digits(text) IS
-'How many decimal digits amounts of a currency have, by ISO 4217: 2 for EUR, 0 for JPY, 3 for KWD. A code that is not in the standard, or has no minor unit (XAU), is an error; codes are three capital letters.';
+'How many decimal digits amounts of a currency have, by ISO 4217: 2 for EUR, 0 for JPY, 3 for KWD. A code that is not in the standard, or has no minor unit (XAU), is an error.';
 
 CREATE FUNCTION meter.round_money(amount numeric, currency text) RETURNS numeric
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -38,7 +38,7 @@ CREATE TYPE meter.period_sums (
     SEND = meter.period_sums_send,
     INTERNALLENGTH = VARIABLE,
     ALIGNMENT = double,
-    STORAGE = plain
+    STORAGE = extended
 );
 COMMENT ON TYPE meter.period_sums IS
 'The state of the aggregate charges_by_period: the quantity of each period, and the tariff, anchor, length and zone that they are charged by. A stored one keeps the periods that it was made with when the tz database changes.';

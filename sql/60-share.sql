@@ -41,7 +41,7 @@ CREATE TYPE meter.value_list (
     SEND = meter.value_list_send,
     INTERNALLENGTH = VARIABLE,
     ALIGNMENT = double,
-    STORAGE = plain
+    STORAGE = extended
 );
 COMMENT ON TYPE meter.value_list IS 'The state of the aggregates gini and top_share: all values of a group, 16 bytes each.';
 

@@ -436,7 +436,8 @@ meter_charges_by_period_combine(PG_FUNCTION_ARGS)
 	{
 		if (PG_ARGISNULL(0) && PG_ARGISNULL(1))
 			PG_RETURN_NULL();
-		PG_RETURN_DATUM(PG_ARGISNULL(0) ? PG_GETARG_DATUM(1) : PG_GETARG_DATUM(0));
+		/* one that was stored is unpacked here, once */
+		PG_RETURN_POINTER(sums_of(PG_ARGISNULL(0) ? PG_GETARG_DATUM(1) : PG_GETARG_DATUM(0)));
 	}
 	other = sums_of(PG_GETARG_DATUM(1));
 	rule = sums_rule(other);

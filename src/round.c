@@ -18,7 +18,7 @@ digits_of(const text *code)
 	if (digits < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("\"%s\" is not the code of a currency with a minor unit", name),
-						errhint("Codes are ISO 4217's three capital letters, such as EUR.")));
+						errhint("Codes are ISO 4217's three letters, such as EUR.")));
 	pfree(name);
 	return digits;
 }
