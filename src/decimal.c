@@ -441,6 +441,7 @@ dec_parse(const char *text, const char **end, Dec *value, const char *what, stru
 	bool overflow = false;
 	int fraction = 0; /* fractional digits taken into the result */
 	int pending = 0;  /* fractional zeros seen, not yet taken */
+	int seen = 0;	  /* fractional digits up to the last that is not zero */
 	int exponent = 0;
 	int shift;
 
@@ -471,6 +472,7 @@ dec_parse(const char *text, const char **end, Dec *value, const char *what, stru
 					pending++;
 				continue;
 			}
+			seen = fraction + pending + 1;
 			for (; pending > 0 && !overflow; pending--, fraction++)
 			{
 				if (result > (uint128) DEC_MAX / 10)
@@ -532,7 +534,10 @@ dec_parse(const char *text, const char **end, Dec *value, const char *what, stru
 		ereturn(
 			escontext, false,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("%s %.*s%s is out of range", what, length, text, p - text > 60 ? "..." : ""),
+			 errmsg(seen - exponent > DEC_DIGITS_FRACTION
+						? "%s %.*s%s has more than 12 fractional digits"
+						: "%s %.*s%s is out of range",
+					what, length, text, p - text > 60 ? "..." : ""),
 			 errdetail("Numbers have at most 12 fractional digits and lie between plus and minus "
 					   "170141183460469231731687303.715884105727.")));
 	}
