@@ -243,7 +243,9 @@ dec_round(Dec value, RoundMode mode, int digits)
 static inline bool
 append_digit(uint128 *value, int digit)
 {
-	if (unlikely(*value > ((uint128) DEC_MAX - digit) / NBASE))
+	/* the first test divides nothing at run time */
+	if (unlikely(*value >= (uint128) DEC_MAX / NBASE) &&
+		*value > ((uint128) DEC_MAX - digit) / NBASE)
 		return false;
 	*value = *value * NBASE + digit;
 	return true;
