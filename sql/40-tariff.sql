@@ -52,6 +52,26 @@ CREATE FUNCTION meter.tariff_ne(meter.tariff, meter.tariff) RETURNS boolean
 AS 'MODULE_PATHNAME', 'meter_tariff_ne' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION meter.tariff_ne(meter.tariff, meter.tariff) IS 'Whether two tariffs are different values; operator <>.';
 
+CREATE FUNCTION meter.tariff_lt(meter.tariff, meter.tariff) RETURNS boolean
+AS 'MODULE_PATHNAME', 'meter_tariff_lt' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION meter.tariff_lt(meter.tariff, meter.tariff) IS 'The function of operator *<: before in the order of stored bytes.';
+
+CREATE FUNCTION meter.tariff_le(meter.tariff, meter.tariff) RETURNS boolean
+AS 'MODULE_PATHNAME', 'meter_tariff_le' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION meter.tariff_le(meter.tariff, meter.tariff) IS 'The function of operator *<=: before or equal in the order of stored bytes.';
+
+CREATE FUNCTION meter.tariff_gt(meter.tariff, meter.tariff) RETURNS boolean
+AS 'MODULE_PATHNAME', 'meter_tariff_gt' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION meter.tariff_gt(meter.tariff, meter.tariff) IS 'The function of operator *>: behind in the order of stored bytes.';
+
+CREATE FUNCTION meter.tariff_ge(meter.tariff, meter.tariff) RETURNS boolean
+AS 'MODULE_PATHNAME', 'meter_tariff_ge' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION meter.tariff_ge(meter.tariff, meter.tariff) IS 'The function of operator *>=: behind or equal in the order of stored bytes.';
+
+CREATE FUNCTION meter.tariff_cmp(meter.tariff, meter.tariff) RETURNS integer
+AS 'MODULE_PATHNAME', 'meter_tariff_cmp' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION meter.tariff_cmp(meter.tariff, meter.tariff) IS 'Support of the btree operator class: -1, 0 or 1, by stored bytes.';
+
 CREATE FUNCTION meter.tariff_hash(meter.tariff) RETURNS integer
 AS 'MODULE_PATHNAME', 'meter_tariff_hash' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION meter.tariff_hash(meter.tariff) IS 'The hash of a tariff, for hash joins, grouping and hash indexes.';
@@ -68,7 +88,8 @@ CREATE OPERATOR pg_catalog.= (
     NEGATOR = OPERATOR(pg_catalog.<>),
     RESTRICT = eqsel,
     JOIN = eqjoinsel,
-    HASHES
+    HASHES,
+    MERGES
 );
 COMMENT ON OPERATOR pg_catalog.= (meter.tariff, meter.tariff) IS 'Whether two tariffs are the same value.';
 
@@ -83,6 +104,50 @@ CREATE OPERATOR pg_catalog.<> (
 );
 COMMENT ON OPERATOR pg_catalog.<> (meter.tariff, meter.tariff) IS 'Whether two tariffs are different values.';
 
+CREATE OPERATOR pg_catalog.*< (
+    FUNCTION = meter.tariff_lt,
+    LEFTARG = meter.tariff,
+    RIGHTARG = meter.tariff,
+    COMMUTATOR = OPERATOR(pg_catalog.*>),
+    NEGATOR = OPERATOR(pg_catalog.*>=),
+    RESTRICT = scalarltsel,
+    JOIN = scalarltjoinsel
+);
+COMMENT ON OPERATOR pg_catalog.*< (meter.tariff, meter.tariff) IS 'before, by stored bytes';
+
+CREATE OPERATOR pg_catalog.*<= (
+    FUNCTION = meter.tariff_le,
+    LEFTARG = meter.tariff,
+    RIGHTARG = meter.tariff,
+    COMMUTATOR = OPERATOR(pg_catalog.*>=),
+    NEGATOR = OPERATOR(pg_catalog.*>),
+    RESTRICT = scalarlesel,
+    JOIN = scalarlejoinsel
+);
+COMMENT ON OPERATOR pg_catalog.*<= (meter.tariff, meter.tariff) IS 'before or equal, by stored bytes';
+
+CREATE OPERATOR pg_catalog.*> (
+    FUNCTION = meter.tariff_gt,
+    LEFTARG = meter.tariff,
+    RIGHTARG = meter.tariff,
+    COMMUTATOR = OPERATOR(pg_catalog.*<),
+    NEGATOR = OPERATOR(pg_catalog.*<=),
+    RESTRICT = scalargtsel,
+    JOIN = scalargtjoinsel
+);
+COMMENT ON OPERATOR pg_catalog.*> (meter.tariff, meter.tariff) IS 'behind, by stored bytes';
+
+CREATE OPERATOR pg_catalog.*>= (
+    FUNCTION = meter.tariff_ge,
+    LEFTARG = meter.tariff,
+    RIGHTARG = meter.tariff,
+    COMMUTATOR = OPERATOR(pg_catalog.*<=),
+    NEGATOR = OPERATOR(pg_catalog.*<),
+    RESTRICT = scalargesel,
+    JOIN = scalargejoinsel
+);
+COMMENT ON OPERATOR pg_catalog.*>= (meter.tariff, meter.tariff) IS 'behind or equal, by stored bytes';
+
 CREATE OPERATOR CLASS meter.tariff_ops
 DEFAULT FOR TYPE meter.tariff USING hash AS
     OPERATOR 1 pg_catalog.= (meter.tariff, meter.tariff),
@@ -90,6 +155,17 @@ DEFAULT FOR TYPE meter.tariff USING hash AS
     FUNCTION 2 meter.tariff_hash_extended(meter.tariff, bigint);
 COMMENT ON OPERATOR CLASS meter.tariff_ops USING hash IS 'Hashing of tariffs: grouping, hash joins, hash indexes and hash partitions.';
 COMMENT ON OPERATOR FAMILY meter.tariff_ops USING hash IS 'Hashing of tariffs.';
+
+CREATE OPERATOR CLASS meter.tariff_ops
+DEFAULT FOR TYPE meter.tariff USING btree AS
+    OPERATOR 1 pg_catalog.*< (meter.tariff, meter.tariff),
+    OPERATOR 2 pg_catalog.*<= (meter.tariff, meter.tariff),
+    OPERATOR 3 pg_catalog.= (meter.tariff, meter.tariff),
+    OPERATOR 4 pg_catalog.*>= (meter.tariff, meter.tariff),
+    OPERATOR 5 pg_catalog.*> (meter.tariff, meter.tariff),
+    FUNCTION 1 meter.tariff_cmp(meter.tariff, meter.tariff);
+COMMENT ON OPERATOR CLASS meter.tariff_ops USING btree IS 'The order of stored bytes, for ORDER BY, count(DISTINCT ...), merge joins and unique indexes. It has no meaning of its own.';
+COMMENT ON OPERATOR FAMILY meter.tariff_ops USING btree IS 'The order of stored bytes.';
 
 -- jsonb
 

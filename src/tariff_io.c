@@ -50,6 +50,8 @@ static int position(const Parser *p);
 static void append_dec(StringInfo out, const char *before, Dec value);
 static void append_price(StringInfo out, const TariffTier *tier);
 static uint8 recv_code(StringInfo buffer, int limit);
+static bool equal(FunctionCallInfo fcinfo);
+static int compare(FunctionCallInfo fcinfo);
 static void refuse_binary(const char *detail) pg_attribute_noreturn();
 
 PG_FUNCTION_INFO_V1(meter_tariff_in);
@@ -530,21 +532,91 @@ PG_FUNCTION_INFO_V1(meter_tariff_eq);
 Datum
 meter_tariff_eq(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(tariff_same(PG_GETARG_TARIFF_P(0), PG_GETARG_TARIFF_P(1)));
+	PG_RETURN_BOOL(equal(fcinfo));
 }
 
 PG_FUNCTION_INFO_V1(meter_tariff_ne);
 Datum
 meter_tariff_ne(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(!tariff_same(PG_GETARG_TARIFF_P(0), PG_GETARG_TARIFF_P(1)));
+	PG_RETURN_BOOL(!equal(fcinfo));
+}
+
+/* These are called in long loops of sorts and hashes: they leave no copy behind. */
+static bool
+equal(FunctionCallInfo fcinfo)
+{
+	const Tariff *a = PG_GETARG_TARIFF_P(0);
+	const Tariff *b = PG_GETARG_TARIFF_P(1);
+	bool same = tariff_same(a, b);
+
+	PG_FREE_IF_COPY((void *) a, 0);
+	PG_FREE_IF_COPY((void *) b, 1);
+	return same;
+}
+
+/* The order of stored bytes: without a meaning, but total, and the same as equality. */
+static int
+compare(FunctionCallInfo fcinfo)
+{
+	const Tariff *a = PG_GETARG_TARIFF_P(0);
+	const Tariff *b = PG_GETARG_TARIFF_P(1);
+	Size size_a = VARSIZE(a) - TARIFF_HASHED_FROM;
+	Size size_b = VARSIZE(b) - TARIFF_HASHED_FROM;
+	int order = memcmp((const char *) a + TARIFF_HASHED_FROM, (const char *) b + TARIFF_HASHED_FROM,
+					   Min(size_a, size_b));
+
+	PG_FREE_IF_COPY((void *) a, 0);
+	PG_FREE_IF_COPY((void *) b, 1);
+	if (order != 0)
+		return order < 0 ? -1 : 1;
+	return size_a == size_b ? 0 : (size_a < size_b ? -1 : 1);
+}
+
+PG_FUNCTION_INFO_V1(meter_tariff_cmp);
+Datum
+meter_tariff_cmp(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(compare(fcinfo));
+}
+
+PG_FUNCTION_INFO_V1(meter_tariff_lt);
+Datum
+meter_tariff_lt(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare(fcinfo) < 0);
+}
+
+PG_FUNCTION_INFO_V1(meter_tariff_le);
+Datum
+meter_tariff_le(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare(fcinfo) <= 0);
+}
+
+PG_FUNCTION_INFO_V1(meter_tariff_gt);
+Datum
+meter_tariff_gt(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare(fcinfo) > 0);
+}
+
+PG_FUNCTION_INFO_V1(meter_tariff_ge);
+Datum
+meter_tariff_ge(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare(fcinfo) >= 0);
 }
 
 PG_FUNCTION_INFO_V1(meter_tariff_hash);
 Datum
 meter_tariff_hash(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_UINT32(PG_GETARG_TARIFF_P(0)->hash);
+	const Tariff *t = PG_GETARG_TARIFF_P(0);
+	uint32 hash = t->hash;
+
+	PG_FREE_IF_COPY((void *) t, 0);
+	PG_RETURN_UINT32(hash);
 }
 
 /* The hash of 64 bits; its lower half is the hash of 32 where the seed is zero. */
@@ -553,8 +625,10 @@ Datum
 meter_tariff_hash_extended(PG_FUNCTION_ARGS)
 {
 	const Tariff *t = PG_GETARG_TARIFF_P(0);
+	uint64 hash =
+		hash_bytes_extended((const unsigned char *) t + TARIFF_HASHED_FROM,
+							(int) (VARSIZE(t) - TARIFF_HASHED_FROM), (uint64) PG_GETARG_INT64(1));
 
-	PG_RETURN_UINT64(hash_bytes_extended((const unsigned char *) t + TARIFF_HASHED_FROM,
-										 (int) (VARSIZE(t) - TARIFF_HASHED_FROM),
-										 (uint64) PG_GETARG_INT64(1)));
+	PG_FREE_IF_COPY((void *) t, 0);
+	PG_RETURN_UINT64(hash);
 }

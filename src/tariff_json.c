@@ -588,7 +588,7 @@ only(JsonbContainer *object, const char *path, const char *const *known, bool st
 	JsonbIterator *iterator = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
 	JsonbValue value;
-	char *key = NULL;
+	const char *key = "";
 
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{

@@ -258,11 +258,17 @@ SELECT count(DISTINCT tried(input)) AS texts,
         = meter.tariff_hash(input::meter.tariff)::bigint & 4294967295) AS lower_half
 FROM said;
 SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'tariff_ops';
+-- the order has no meaning, but is one: an index finds what equality finds
+SELECT count(*), count(DISTINCT input::meter.tariff) FROM said;
+SELECT bool_and((a.t *< b.t) = (meter.tariff_cmp(a.t, b.t) < 0) AND (a.t *<= b.t) = (meter.tariff_cmp(a.t, b.t) <= 0)
+    AND (a.t *> b.t) = (meter.tariff_cmp(a.t, b.t) > 0) AND (a.t *>= b.t) = (meter.tariff_cmp(a.t, b.t) >= 0)
+    AND (a.t = b.t) = (meter.tariff_cmp(a.t, b.t) = 0) AND meter.tariff_cmp(a.t, b.t) = -meter.tariff_cmp(b.t, a.t)) AS ordered
+FROM (SELECT input::meter.tariff AS t FROM said) AS a, (SELECT input::meter.tariff AS t FROM said) AS b;
 CREATE TABLE sold (id int, tariff meter.tariff) PARTITION BY HASH (tariff);
 CREATE TABLE sold_0 PARTITION OF sold FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 CREATE TABLE sold_1 PARTITION OF sold FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 INSERT INTO sold SELECT id, input::meter.tariff FROM said;
-SELECT tariff, count(*) FROM sold GROUP BY tariff HAVING count(*) > 1;
+SELECT tariff, count(*), array_agg(id ORDER BY id) FROM sold GROUP BY tariff HAVING count(*) > 1;
 SELECT id FROM sold WHERE tariff = 'AT 3';
 
 -- The wire: what is sent is received, through a file.
