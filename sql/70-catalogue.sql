@@ -55,7 +55,8 @@ CREATE TABLE meter.card (
 	currency text
 		CONSTRAINT card_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0),
 	unrated text NOT NULL DEFAULT 'unpriced'
-		CONSTRAINT card_unrated_is_unpriced_or_free CHECK (unrated IN ('unpriced', 'free')),
+		CONSTRAINT card_unrated_is_unpriced_or_free CHECK (unrated IN ('unpriced', 'free'))
+		CONSTRAINT card_cost_is_never_free_by_default CHECK (card <> 'cost' OR unrated = 'unpriced'),
 	description text,
 	builtin boolean NOT NULL DEFAULT false
 );
@@ -148,7 +149,8 @@ CREATE TABLE meter.rate (
 	card text NOT NULL DEFAULT 'cost'
 		REFERENCES meter.card ON UPDATE CASCADE,
 	item text NOT NULL
-		CONSTRAINT rate_item_is_not_empty CHECK (item <> ''),
+		CONSTRAINT rate_item_is_not_empty CHECK (item <> '')
+		CONSTRAINT rate_item_has_at_most_1000_bytes CHECK (octet_length(item) <= 1000),
 	unit text NOT NULL
 		CONSTRAINT rate_unit_is_a_name CHECK (unit = '*' OR unit COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
 	price numeric NOT NULL
@@ -162,7 +164,8 @@ CREATE TABLE meter.rate (
 	valid tstzrange NOT NULL DEFAULT '(,)'
 		CONSTRAINT rate_valid_is_not_empty CHECK (NOT isempty(valid)),
 	variant text NOT NULL DEFAULT 'standard'
-		CONSTRAINT rate_variant_is_not_empty CHECK (variant <> ''),
+		CONSTRAINT rate_variant_is_not_empty CHECK (variant <> '')
+		CONSTRAINT rate_variant_has_at_most_1000_bytes CHECK (octet_length(variant) <= 1000),
 	context_from numeric NOT NULL DEFAULT 0
 		CONSTRAINT rate_context_from_is_not_negative CHECK (context_from >= 0)
 		CONSTRAINT rate_context_from_is_in_range CHECK (context_from <= 170141183460469231731687303.715884105727)
@@ -176,7 +179,7 @@ CREATE TABLE meter.rate (
 		CONSTRAINT rate_listed_is_not_empty CHECK (NOT isempty(listed)),
 	loaded_at timestamptz,
 	CONSTRAINT rate_daily_window_has_both_ends CHECK ((daily_from IS NULL) = (daily_until IS NULL)),
-	CONSTRAINT rate_daily_window_is_not_empty CHECK (daily_from <> daily_until),
+	CONSTRAINT rate_daily_window_is_not_empty CHECK (daily_from <> daily_until AND NOT (daily_from IN ('00:00', '24:00') AND daily_until IN ('00:00', '24:00'))),
 	CONSTRAINT rate_is_loaded_or_own CHECK ((listed IS NULL) = (loaded_at IS NULL) AND (listed IS NULL OR source IS NOT NULL)),
 	CONSTRAINT rate_does_not_overlap EXCLUDE USING gist (
 		item WITH =,
