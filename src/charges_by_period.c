@@ -7,8 +7,8 @@
  * tariff is applied at the end, once a period.
  *
  * The state's bytes: a header that has all that every row is compared with, then the
- * buckets in order of time, then room for more, then the tariff and the zone's name,
- * which only the end looks at. A row reads the header and one bucket, which it finds
+ * buckets in order of time, then room for more, then the rule: anchor, length, tariff
+ * and zone, which only the end looks at. A row reads the header and one bucket, which it finds
  * by dividing: periods are about equally long, so the guess is right or next to right
  * unless there are gaps. The zone's arithmetic is done once a bucket, not once a row.
  */
@@ -44,22 +44,25 @@ typedef struct PeriodSums
 	uint8 version;
 	bool anchor_is_date;
 	uint16 zone_length;
-	int64 anchor;
-	uint64 zone_first; /* the zone's name, as zone_words has it */
-	uint64 zone_last;
-	Interval every;
-	uint32 tariff_hash;
-	uint32 tariff_size;
+	uint64 fingerprint; /* of all that a group's rows must share */
 	int32 count;
 	int32 capacity;
 	TimestampTz lower; /* of the first bucket */
 	int64 length;	   /* of a bucket on average, so that a division finds it */
 	PeriodBucket buckets[FLEXIBLE_ARRAY_MEMBER];
-	/* Tariff; char zone_name[zone_length] */
+	/* SumsRule; Tariff; char zone_name[zone_length] */
 } PeriodSums;
 
+/* What the periods are counted from, behind the buckets. */
+typedef struct SumsRule
+{
+	int64 anchor;
+	Interval every;
+} SumsRule;
+
 StaticAssertDecl(offsetof(PeriodSums, buckets) % MAXIMUM_ALIGNOF == 0 &&
-					 sizeof(PeriodBucket) % MAXIMUM_ALIGNOF == 0,
+					 sizeof(PeriodBucket) % MAXIMUM_ALIGNOF == 0 &&
+					 sizeof(SumsRule) % MAXIMUM_ALIGNOF == 0,
 				 "buckets and the tariff behind them are aligned");
 
 #define SUMS_MAX_BUCKETS \
@@ -98,7 +101,7 @@ sums_of(Datum value)
 }
 
 static inline Size
-sums_tariff_offset(int capacity)
+sums_rule_offset(int capacity)
 {
 	return offsetof(PeriodSums, buckets) + (Size) capacity * sizeof(PeriodBucket);
 }
@@ -106,19 +109,31 @@ sums_tariff_offset(int capacity)
 static inline const Tariff *
 sums_tariff(const PeriodSums *sums)
 {
-	return (const Tariff *) ((const char *) sums + sums_tariff_offset(sums->capacity));
-}
-
-static inline const char *
-sums_zone_name(const PeriodSums *sums)
-{
-	return (const char *) sums + sums_tariff_offset(sums->capacity) + sums->tariff_size;
+	return (const Tariff *) ((const char *) sums + sums_rule_offset(sums->capacity) +
+							 sizeof(SumsRule));
 }
 
 static inline Size
 sums_size(int capacity, Size tariff_size, Size zone_length)
 {
-	return sums_tariff_offset(capacity) + tariff_size + zone_length;
+	return sums_rule_offset(capacity) + sizeof(SumsRule) + tariff_size + zone_length;
+}
+
+/* The rule that a state keeps. */
+static ChargeRule
+sums_rule(const PeriodSums *sums)
+{
+	const SumsRule *kept =
+		(const SumsRule *) ((const char *) sums + sums_rule_offset(sums->capacity));
+	ChargeRule rule;
+
+	rule.tariff = sums_tariff(sums);
+	rule.anchor.value = kept->anchor;
+	rule.anchor.is_date = sums->anchor_is_date;
+	rule.every = &kept->every;
+	rule.zone_name = (const char *) rule.tariff + VARSIZE(rule.tariff);
+	rule.zone_length = sums->zone_length;
+	return rule;
 }
 
 static void
@@ -126,7 +141,8 @@ sums_check(const PeriodSums *sums)
 {
 #ifdef USE_ASSERT_CHECKING
 	Assert(sums->count >= 0 && sums->count <= sums->capacity);
-	Assert(VARSIZE(sums) == sums_size(sums->capacity, sums->tariff_size, sums->zone_length));
+	Assert(VARSIZE(sums) ==
+		   sums_size(sums->capacity, VARSIZE(sums_tariff(sums)), sums->zone_length));
 	Assert(sums->count == 0 || sums->lower == sums->buckets[0].lower);
 	for (int i = 0; i < sums->count; i++)
 	{
@@ -150,20 +166,33 @@ charge_cache(FunctionCallInfo fcinfo)
 	return cache;
 }
 
-/* Whether a row is charged by what the state is charged by. */
-static inline bool
-same_rule(const PeriodSums *sums, const ChargeRule *rule)
+/*
+ * Hashes all that the rows of a group must share into one word, so that a row is
+ * compared with its state without reading the state's rule.
+ */
+static inline uint64
+fingerprint(const ChargeRule *rule)
 {
 	uint64 first;
 	uint64 last;
+	uint64 hash;
 
 	zone_words(rule->zone_name, rule->zone_length, &first, &last);
-	return sums->anchor == rule->anchor.value && sums->anchor_is_date == rule->anchor.is_date &&
-		   sums->tariff_hash == rule->tariff->hash && sums->tariff_size == VARSIZE(rule->tariff) &&
-		   sums->zone_first == first && sums->zone_last == last &&
-		   sums->zone_length == rule->zone_length && interval_same(&sums->every, rule->every) &&
-		   (rule->zone_length <= 16 ||
-			memcmp(sums_zone_name(sums), rule->zone_name, rule->zone_length) == 0);
+	hash =
+		(uint64) rule->anchor.value * UINT64CONST(0x9E3779B97F4A7C15) +
+		(uint64) rule->every->time * UINT64CONST(0xBF58476D1CE4E5B9) +
+		((uint64) (uint32) rule->every->day << 32 | (uint32) rule->every->month) *
+			UINT64CONST(0x94D049BB133111EB) +
+		((uint64) rule->tariff->hash << 32 | VARSIZE(rule->tariff)) *
+			UINT64CONST(0xD6E8FEB86659FD93) +
+		first * UINT64CONST(0xA0761D6478BD642F) + last * UINT64CONST(0xE7037ED1A0B428DB) +
+		((uint64) rule->zone_length << 1 | rule->anchor.is_date) * UINT64CONST(0x8EBC6AF09C88C6E3);
+	for (int i = 8; unlikely(i < rule->zone_length - 8); i += 8)
+	{
+		memcpy(&last, rule->zone_name + Min(i, rule->zone_length - 8), 8);
+		hash = (hash ^ hash >> 32 ^ last) * UINT64CONST(0x589965CC75374CC3);
+	}
+	return hash;
 }
 
 static inline void
@@ -233,36 +262,20 @@ sums_create(const ChargeRule *rule, int capacity)
 	Size tariff_size = VARSIZE(rule->tariff);
 	Size size = sums_size(capacity, tariff_size, rule->zone_length);
 	PeriodSums *sums = palloc0(size);
+	SumsRule *kept;
 
 	SET_VARSIZE(sums, size);
 	sums->version = SUMS_VERSION;
 	sums->anchor_is_date = rule->anchor.is_date;
-	sums->anchor = rule->anchor.value;
-	sums->every = *rule->every;
 	sums->zone_length = (uint16) rule->zone_length;
-	zone_words(rule->zone_name, rule->zone_length, &sums->zone_first, &sums->zone_last);
-	sums->tariff_hash = rule->tariff->hash;
-	sums->tariff_size = (uint32) tariff_size;
+	sums->fingerprint = fingerprint(rule);
 	sums->capacity = capacity;
-	memcpy((char *) sums + sums_tariff_offset(capacity), rule->tariff, tariff_size);
-	memcpy((char *) sums + sums_tariff_offset(capacity) + tariff_size, rule->zone_name,
-		   rule->zone_length);
+	kept = (SumsRule *) ((char *) sums + sums_rule_offset(capacity));
+	kept->anchor = rule->anchor.value;
+	kept->every = *rule->every;
+	memcpy(kept + 1, rule->tariff, tariff_size);
+	memcpy((char *) (kept + 1) + tariff_size, rule->zone_name, rule->zone_length);
 	return sums;
-}
-
-/* The rule that a state keeps. */
-static ChargeRule
-sums_rule(const PeriodSums *sums)
-{
-	ChargeRule rule;
-
-	rule.tariff = sums_tariff(sums);
-	rule.anchor.value = sums->anchor;
-	rule.anchor.is_date = sums->anchor_is_date;
-	rule.every = &sums->every;
-	rule.zone_name = sums_zone_name(sums);
-	rule.zone_length = sums->zone_length;
-	return rule;
 }
 
 /*
@@ -298,13 +311,14 @@ sums_insert(PeriodSums *sums, int position, const PeriodBucket *bucket)
 static void
 refuse_other_rule(const PeriodSums *sums, const ChargeRule *rule)
 {
+	ChargeRule kept = sums_rule(sums);
 	const char *what;
 
-	if (sums->tariff_hash != rule->tariff->hash || sums->tariff_size != VARSIZE(rule->tariff))
+	if (!tariff_same(kept.tariff, rule->tariff))
 		what = "tariff";
-	else if (sums->anchor != rule->anchor.value || sums->anchor_is_date != rule->anchor.is_date)
+	else if (kept.anchor.value != rule->anchor.value || kept.anchor.is_date != rule->anchor.is_date)
 		what = "anchor";
-	else if (!interval_same(&sums->every, rule->every))
+	else if (!interval_same(kept.every, rule->every))
 		what = "every";
 	else
 		what = "timezone";
@@ -357,7 +371,7 @@ accumulate(FunctionCallInfo fcinfo, bool anchor_is_date, Oid quantity_type)
 	if (likely(!PG_ARGISNULL(0)))
 	{
 		sums = sums_of(PG_GETARG_DATUM(0));
-		if (unlikely(!same_rule(sums, &rule)))
+		if (unlikely(sums->fingerprint != fingerprint(&rule)))
 			refuse_other_rule(sums, &rule);
 		if (unlikely(!AggCheckCallContext(fcinfo, NULL)))
 			sums = (PeriodSums *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0));
@@ -444,7 +458,7 @@ meter_charges_by_period_combine(PG_FUNCTION_ARGS)
 	sums = AggCheckCallContext(fcinfo, NULL)
 			   ? sums_of(PG_GETARG_DATUM(0))
 			   : (PeriodSums *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0));
-	if (!same_rule(sums, &rule))
+	if (sums->fingerprint != other->fingerprint)
 		refuse_other_rule(sums, &rule);
 	for (int i = 0; i < other->count; i++)
 	{
@@ -521,15 +535,17 @@ meter_charges_by_period_final(PG_FUNCTION_ARGS)
 static void
 sums_write(StringInfo buffer, const PeriodSums *sums)
 {
+	ChargeRule rule = sums_rule(sums);
+
 	pq_sendbyte(buffer, SUMS_VERSION);
-	pq_sendbyte(buffer, sums->anchor_is_date ? 1 : 0);
-	pq_sendint64(buffer, sums->anchor);
-	pq_sendint64(buffer, sums->every.time);
-	pq_sendint32(buffer, sums->every.day);
-	pq_sendint32(buffer, sums->every.month);
-	pq_sendint32(buffer, sums->zone_length);
-	pq_sendbytes(buffer, sums_zone_name(sums), sums->zone_length);
-	tariff_write(buffer, sums_tariff(sums));
+	pq_sendbyte(buffer, rule.anchor.is_date ? 1 : 0);
+	pq_sendint64(buffer, rule.anchor.value);
+	pq_sendint64(buffer, rule.every->time);
+	pq_sendint32(buffer, rule.every->day);
+	pq_sendint32(buffer, rule.every->month);
+	pq_sendint32(buffer, rule.zone_length);
+	pq_sendbytes(buffer, rule.zone_name, rule.zone_length);
+	tariff_write(buffer, rule.tariff);
 	pq_sendint32(buffer, sums->count);
 	for (int i = 0; i < sums->count; i++)
 	{
