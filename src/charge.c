@@ -74,7 +74,7 @@ static void put_line(ReturnSetInfo *result, const char *kind, const TariffTier *
 					 const TariffLine *line, Dec amount);
 static ChargeState *make_state(const Tariff *tariff, Dec quantity);
 static ChargeState *state_to_change(FunctionCallInfo fcinfo, int argument);
-static void refuse_other_tariff(const Tariff *a, const Tariff *b) pg_attribute_noreturn();
+pg_noreturn static void refuse_other_tariff(const Tariff *a, const Tariff *b);
 static Datum marginal_charge(FunctionCallInfo fcinfo, ResetKind kind);
 static inline bool resets(Marginal *m, MemoryContext context, ResetKind kind, Datum value,
 						  bool isnull);

@@ -91,8 +91,7 @@ typedef struct ChargeCache
 static PeriodSums *sums_create(const ChargeRule *rule, int capacity);
 static PeriodSums *sums_insert(PeriodSums *sums, int position, const PeriodBucket *bucket);
 static int sums_search(const PeriodSums *sums, TimestampTz at);
-static void refuse_other_rule(const PeriodSums *sums, const ChargeRule *rule)
-	pg_attribute_noreturn();
+pg_noreturn static void refuse_other_rule(const PeriodSums *sums, const ChargeRule *rule);
 
 static inline PeriodSums *
 sums_of(Datum value)

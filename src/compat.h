@@ -16,6 +16,11 @@
 #error "meter needs a compiler with a 128-bit integer type (gcc or clang on a 64-bit machine)"
 #endif
 
+/* Goes before a declaration; PostgreSQL has it from 18 on, in place of an attribute behind it. */
+#ifndef pg_noreturn
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #include "nodes/miscnodes.h"

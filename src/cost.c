@@ -30,7 +30,7 @@ static int custom_slot(const CostRating *rating, const Bucket *bucket);
 static Dec event_context(const CostEvent *event);
 static bool window_holds(const Rate *rate, TimestampTz at);
 static bool is_variant(const CostEvent *event, const char *name);
-static void refuse_signs(const CostEvent *event) pg_attribute_noreturn();
+pg_noreturn static void refuse_signs(const CostEvent *event);
 
 extern Datum meter_usage_out(PG_FUNCTION_ARGS);
 

@@ -41,8 +41,7 @@ static Wide wide_multiply(uint128 a, uint128 b);
 static uint128 wide_divide(Wide dividend, uint128 divisor, uint128 *rest);
 static Dec power_of_ten(int exponent);
 static bool append_digit(uint128 *value, int digit);
-static void refuse_numeric(Datum value, const char *what, const char *reason)
-	pg_attribute_noreturn();
+pg_noreturn static void refuse_numeric(Datum value, const char *what, const char *reason);
 
 /* Reports that a result is out of a Dec's range. */
 void

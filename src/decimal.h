@@ -49,7 +49,7 @@ typedef enum RoundMode
 	ROUND_FLOOR
 } RoundMode;
 
-extern void dec_overflow(void) pg_attribute_noreturn();
+pg_noreturn extern void dec_overflow(void);
 
 /* Returns a + b; refuses a sum that does not fit. */
 static inline Dec

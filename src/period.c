@@ -23,9 +23,9 @@
 
 #include "decimal.h"
 
-static void refuse_every(const Interval *every) pg_attribute_noreturn();
-static void refuse_infinite(const char *what) pg_attribute_noreturn();
-static void period_overflow(void) pg_attribute_noreturn();
+pg_noreturn static void refuse_every(const Interval *every);
+pg_noreturn static void refuse_infinite(const char *what);
+pg_noreturn static void period_overflow(void);
 
 static inline int64
 floor_divide(int64 a, int64 b)

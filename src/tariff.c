@@ -37,7 +37,7 @@ static Dec charge_count(const Tariff *t, int64 net);
 static Dec charge_exactly(const Tariff *t, Dec net);
 static inline Dec price_part(const TariffTier *tier, Dec part);
 static int volume_tier(const Tariff *t, Dec net);
-static void refuse_negative(Dec quantity) pg_attribute_noreturn();
+pg_noreturn static void refuse_negative(Dec quantity);
 
 /* Makes an empty draft, to be filled in and built. */
 void

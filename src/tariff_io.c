@@ -52,7 +52,7 @@ static void append_price(StringInfo out, const TariffTier *tier);
 static uint8 recv_code(StringInfo buffer, int limit);
 static bool equal(FunctionCallInfo fcinfo);
 static int compare(FunctionCallInfo fcinfo);
-static void refuse_binary(const char *detail) pg_attribute_noreturn();
+pg_noreturn static void refuse_binary(const char *detail);
 
 PG_FUNCTION_INFO_V1(meter_tariff_in);
 Datum

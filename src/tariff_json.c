@@ -50,8 +50,8 @@ static JsonbContainer *element(JsonbContainer *array, const char *field, int i, 
 static void only(JsonbContainer *object, const char *path, const char *const *known, bool strictly);
 static void refuse_if_said(JsonbContainer *object, const char *path, const char *key);
 static bool says_nothing(const JsonbValue *value);
-static void refuse(const char *path, const char *key, const char *reason, ...)
-	pg_attribute_noreturn() pg_attribute_printf(3, 4);
+pg_noreturn static void refuse(const char *path, const char *key, const char *reason, ...)
+	pg_attribute_printf(3, 4);
 static void append_field(StringInfo out, const char *key, Dec value);
 static void append_price(StringInfo out, const TariffTier *tier);
 

@@ -160,7 +160,7 @@ extern int bucket_compare(const Bucket *a, const Bucket *b);
 extern void bucket_set_unit(Bucket *bucket, const char *name, int length);
 extern struct varlena *usage_from_buckets(Bucket *buckets, int n, struct Node *escontext);
 extern bool usage_check_name(const char *name, int length, struct Node *escontext);
-extern void usage_too_many_units(void) pg_attribute_noreturn();
+pg_noreturn extern void usage_too_many_units(void);
 
 extern struct varlena *usage_parse(const char *text, struct Node *escontext);
 extern char *usage_print(const void *usage);
