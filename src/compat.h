@@ -77,9 +77,4 @@ input_jsonb(char *text, struct Node *escontext, Datum *json)
 #endif
 }
 
-/* 18 has pg_noreturn in its place, which goes before a declaration; HAVE_INT128 means gcc or clang. */
-#ifndef pg_attribute_noreturn
-#define pg_attribute_noreturn() __attribute__((noreturn))
-#endif
-
 #endif /* METER_COMPAT_H */
