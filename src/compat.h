@@ -25,6 +25,7 @@
 #include "varatt.h"
 #include "nodes/miscnodes.h"
 #else
+#include "nodes/nodes.h"
 
 /* Type input reports errors softly from 16 on; before, a soft error is a hard one. */
 #define ereturn(context, value, ...) \

@@ -50,7 +50,7 @@ static int position(const Parser *p);
 static void append_dec(StringInfo out, const char *before, Dec value);
 static void append_price(StringInfo out, const TariffTier *tier);
 static uint8 recv_code(StringInfo buffer, int limit);
-static bool equal(FunctionCallInfo fcinfo);
+static bool same_tariffs(FunctionCallInfo fcinfo);
 static int compare(FunctionCallInfo fcinfo);
 pg_noreturn static void refuse_binary(const char *detail);
 
@@ -532,19 +532,19 @@ PG_FUNCTION_INFO_V1(meter_tariff_eq);
 Datum
 meter_tariff_eq(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(equal(fcinfo));
+	PG_RETURN_BOOL(same_tariffs(fcinfo));
 }
 
 PG_FUNCTION_INFO_V1(meter_tariff_ne);
 Datum
 meter_tariff_ne(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(!equal(fcinfo));
+	PG_RETURN_BOOL(!same_tariffs(fcinfo));
 }
 
 /* These are called in long loops of sorts and hashes: they leave no copy behind. */
 static bool
-equal(FunctionCallInfo fcinfo)
+same_tariffs(FunctionCallInfo fcinfo)
 {
 	const Tariff *a = PG_GETARG_TARIFF_P(0);
 	const Tariff *b = PG_GETARG_TARIFF_P(1);
