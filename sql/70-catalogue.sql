@@ -2,7 +2,7 @@
 
 CREATE TABLE meter.setting (
 	currency text NOT NULL DEFAULT 'USD'
-		CONSTRAINT setting_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0),
+		CONSTRAINT setting_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0),
 	timezone text NOT NULL DEFAULT 'UTC'
 		CONSTRAINT setting_timezone_is_known CHECK (meter.period_start(timestamptz '2000-01-01 00:00:00+00', date '2000-01-01', '1 day', timezone) IS NOT NULL),
 	grace interval NOT NULL DEFAULT '1 day'
@@ -53,7 +53,7 @@ CREATE TABLE meter.card (
 	card text PRIMARY KEY
 		CONSTRAINT card_is_a_name CHECK (card COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
 	currency text
-		CONSTRAINT card_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0),
+		CONSTRAINT card_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0),
 	unrated text NOT NULL DEFAULT 'unpriced'
 		CONSTRAINT card_unrated_is_unpriced_or_free CHECK (unrated IN ('unpriced', 'free'))
 		CONSTRAINT card_cost_is_never_free_by_default CHECK (card <> 'cost' OR unrated = 'unpriced'),

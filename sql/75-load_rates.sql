@@ -87,15 +87,17 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Make it by CREATE TABLE price_list (LIKE meter.rate_file, line bigint GENERATED ALWAYS AS IDENTITY (START WITH 2)).';
 	END IF;
 
-	EXECUTE format('SELECT line FROM %s GROUP BY line HAVING count(*) > 1 OR line IS NULL LIMIT 1', staging) INTO repeated;
-	GET DIAGNOSTICS repeats = ROW_COUNT;
+	EXECUTE format('SELECT line, count(*) FROM %s GROUP BY line HAVING count(*) > 1 OR line IS NULL ORDER BY line LIMIT 1', staging)
+		INTO repeated, repeats;
 	IF repeats > 0 THEN
-		RAISE EXCEPTION 'column line of staging table % is % more than once or at all', staging, coalesce(repeated::text, 'null')
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Number the lines: line bigint GENERATED ALWAYS AS IDENTITY.';
+		RAISE EXCEPTION 'column line of staging table % must number the rows', staging
+			USING ERRCODE = 'invalid_parameter_value',
+				DETAIL = CASE WHEN repeated IS NULL THEN 'It is null in a row.' ELSE format('Line %s is there %s times.', repeated, repeats) END,
+				HINT = 'Make it line bigint GENERATED ALWAYS AS IDENTITY (START WITH 2).';
 	END IF;
 
 	RETURN QUERY EXECUTE format($query$
-	WITH written AS (
+	WITH RECURSIVE written AS (
 		SELECT
 			line::bigint AS line,
 			nullif(btrim(provider::text), '') AS provider,
@@ -138,6 +140,7 @@ BEGIN
 			parsed.*,
 			CASE
 				WHEN item IS NULL THEN 'provider and model must not be empty'
+				WHEN octet_length(item) > 1000 THEN format('provider and model have %%s bytes, and at most 999 are allowed', octet_length(item) - 1)
 				WHEN unit IS NULL THEN 'usage_type must not be empty'
 				WHEN unit COLLATE "C" !~ '^([a-z][a-z0-9_]{0,62}|[*])$' THEN format('usage_type %%s is not a legal unit name', quote_literal(unit))
 				WHEN (written).currency IS DISTINCT FROM $4 THEN format('currency %%s is not the card''s, %%s', coalesce((written).currency, 'none'), coalesce($4, 'none'))
@@ -153,11 +156,11 @@ BEGIN
 				WHEN greatest(price, per, context_from) > $5 THEN format('%%s is out of range', greatest(price, per, context_from))
 				WHEN (written).effective_from IS NOT NULL AND effective_from IS NULL THEN format('effective_from %%s is not a date like 2026-09-23', quote_literal((written).effective_from))
 				WHEN (written).effective_to IS NOT NULL AND effective_to IS NULL THEN format('effective_to %%s is not a date like 2026-09-23', quote_literal((written).effective_to))
-				WHEN effective_to <= effective_from THEN format('effective_to %%s is not after effective_from %%s', effective_to, effective_from)
+				WHEN effective_to <= effective_from THEN format('effective_to %%s is not after effective_from %%s', (written).effective_to, (written).effective_from)
 				WHEN (written).daily_from IS NOT NULL AND daily_from IS NULL THEN format('tod_start %%s is not a time of day in UTC like 16:30:00Z', quote_literal((written).daily_from))
 				WHEN (written).daily_until IS NOT NULL AND daily_until IS NULL THEN format('tod_end %%s is not a time of day in UTC like 16:30:00Z', quote_literal((written).daily_until))
 				WHEN (daily_from IS NULL) <> (daily_until IS NULL) THEN 'tod_start and tod_end go together'
-				WHEN daily_from = daily_until THEN 'tod_start and tod_end are the same'
+				WHEN daily_from = daily_until OR daily_from = '00:00' AND daily_until = '24:00' THEN 'tod_start and tod_end are the same time of day'
 			END AS reason
 		FROM parsed
 	), good AS (
@@ -167,14 +170,6 @@ BEGIN
 			daterange(effective_from, effective_to) AS listed
 		FROM checked
 		WHERE reason IS NULL
-	), twice AS (
-		SELECT later.line, min(earlier.line) AS earlier_line
-		FROM good AS later
-		JOIN good AS earlier USING (item, unit, context_from)
-		WHERE earlier.line < later.line
-			AND earlier.daily_window && later.daily_window
-			AND earlier.listed && later.listed
-		GROUP BY later.line
 	), taken AS (
 		SELECT DISTINCT ON (good.line) good.line, rate.source
 		FROM good
@@ -186,6 +181,30 @@ BEGIN
 			AND meter.daily_window(rate.daily_from, rate.daily_until) && good.daily_window
 			AND rate.valid && tstzrange(timezone('UTC', lower(good.listed)::timestamp), timezone('UTC', upper(good.listed)::timestamp))
 		ORDER BY good.line, rate.source
+	), free AS (
+		SELECT good.*
+		FROM good
+		LEFT JOIN taken USING (line)
+		WHERE taken.line IS NULL
+	), conflict AS (
+		SELECT later.line, array_agg(earlier.line ORDER BY earlier.line) AS earlier_lines, row_number() OVER (ORDER BY later.line) AS place
+		FROM free AS later
+		JOIN free AS earlier USING (item, unit, context_from)
+		WHERE earlier.line < later.line
+			AND earlier.daily_window && later.daily_window
+			AND earlier.listed && later.listed
+		GROUP BY later.line
+	), decided AS (
+		/* Line by line: a row is refused for an earlier one that is not itself refused. */
+		SELECT 0::bigint AS place, NULL::bigint AS line, NULL::bigint AS earlier_line, '{}'::bigint[] AS losers
+		UNION ALL
+		SELECT conflict.place, conflict.line, winner.line, CASE WHEN winner.line IS NULL THEN losers ELSE losers || conflict.line END
+		FROM decided
+		JOIN conflict ON conflict.place = decided.place + 1
+		CROSS JOIN LATERAL (
+			SELECT min(earlier) AS line
+			FROM unnest(earlier_lines) AS earlier
+			WHERE earlier <> ALL (losers)) AS winner
 	)
 	SELECT
 		line, item, unit, context_from, daily_from, daily_until, price, per,
@@ -200,11 +219,11 @@ BEGIN
 		model,
 		CASE
 			WHEN reason IS NOT NULL THEN reason
-			WHEN earlier_line IS NOT NULL THEN format('overlaps line %%s', earlier_line)
+			WHEN decided.earlier_line IS NOT NULL THEN format('overlaps line %%s', decided.earlier_line)
 			WHEN taken.line IS NOT NULL THEN format('overlaps a rate of %%s with precedence %%s', coalesce(taken.source, 'your own'), $6)
 		END
 	FROM checked
-	LEFT JOIN twice USING (line)
+	LEFT JOIN decided USING (line)
 	LEFT JOIN taken USING (line)
 	ORDER BY line
 	$query$, staging)
@@ -459,6 +478,6 @@ BEGIN
 	ORDER BY read.line;
 END
 $$;
-COMMENT ON FUNCTION meter.load_rates(regclass, text, timestamptz, text, integer) IS 'Loads a price list, which a staging table holds with the columns of meter.rate_file and a number line, into meter.rate. A rate is the same one as before by item, unit, context_from, daily window, precedence and first date. An unchanged one is left alone. A changed price holds from the next UTC midnight after as_of, and the old one until then. One that the list no longer has is closed at that midnight, or where a successor with an earlier date in the list starts; one that comes back is opened anew from that midnight. A list''s own dates are taken as they are, past ones too. Loading the same list again changes nothing, and another load on the same day replaces what was to come. Only rates of the same card, source and precedence are touched; a new item gets a row in meter.item, layer inference. Returns four rows with the outcomes unchanged, added, changed and closed and the number of rates, then a row with outcome refused for each line that cannot go in, with its line, item, unit and reason; a refused line leaves the stored rate that it names as it is. Errors: an unknown card, a missing column, no row to load, an as_of before the last load''s day. Other writers of meter.rate wait for its transaction to end.';
+COMMENT ON FUNCTION meter.load_rates(regclass, text, timestamptz, text, integer) IS 'Loads a price list, which a staging table holds with the columns of meter.rate_file and a number line, into meter.rate. A rate is the same one as before by item, unit, context_from, daily window, precedence and first date. An unchanged one is left alone. A changed price holds from the next UTC midnight after as_of, and the old one until then; of a rate that has ended, the price stays as it was loaded. One that the list no longer has is closed at that midnight, or where a successor with an earlier date in the list starts; one that comes back is opened anew from that midnight. A list''s own dates are taken as they are, past ones too. Loading the same list again changes nothing, and another load on the same day replaces what was to come. Only rates of the same card, source and precedence are touched; a new item gets a row in meter.item, layer inference. Returns four rows with the outcomes unchanged, added, changed and closed and the number of rates, then a row with outcome refused for each line that cannot go in, with its line, item, unit and reason; a refused line leaves the stored rate that it names as it is. Errors: an unknown card, a missing column, no row to load, an as_of before the last load''s day. Other writers of meter.rate wait for its transaction to end.';
 
 REVOKE ALL ON FUNCTION meter.check_rates(regclass, text, text, integer), meter.load_rates(regclass, text, timestamptz, text, integer) FROM PUBLIC;
