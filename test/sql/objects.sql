@@ -1,10 +1,15 @@
 -- Rules that every object of the extension keeps. Each query lists what breaks one: no row.
+-- The array, row and multirange types that come with another object are members from PostgreSQL 17 on.
 CREATE TEMP VIEW member AS
 SELECT classid, objid, pg_describe_object(classid, objid, 0) AS object
 FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass
 AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'meter')
-AND deptype = 'e';
+AND deptype = 'e'
+AND NOT (classid = 'pg_type'::regclass AND objid IN (
+	SELECT typarray FROM pg_type
+	UNION ALL SELECT reltype FROM pg_class WHERE relkind <> 'c'
+	UNION ALL SELECT rngmultitypid FROM pg_range));
 
 -- Everything has a comment, which is the reference manual. An operator family is its class's, a
 -- sequence its column's.
