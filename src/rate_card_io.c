@@ -25,6 +25,9 @@
 
 #define WIRE_VERSION 1
 
+/* How deep the text of a card may be nested: more than it ever is, far less than a stack. */
+#define JSON_DEPTH_MAX 16
+
 /* A list of specs that grows; the names belong to the caller's values. */
 typedef struct SpecList
 {
@@ -81,6 +84,7 @@ PG_FUNCTION_INFO_V1(meter_rate_card_final);
 
 static void append_spec(SpecList *list, const RateSpec *spec);
 static void spec_defaults(RateSpec *spec);
+static bool read_text(char *text, SpecList *list, struct Node *escontext);
 static bool read_json(Jsonb *json, SpecList *list, struct Node *escontext);
 static bool read_rate(JsonbContainer *object, RateSpec *spec, struct Node *escontext);
 static bool read_field(const char *key, JsonbValue *value, RateSpec *spec, struct Node *escontext);
@@ -106,11 +110,9 @@ Datum
 meter_rate_card_in(PG_FUNCTION_ARGS)
 {
 	SpecList list = {0};
-	Datum json;
 	RateCard *card;
 
-	if (!input_jsonb(PG_GETARG_CSTRING(0), fcinfo->context, &json) ||
-		!read_json(DatumGetJsonbP(json), &list, fcinfo->context))
+	if (!read_text(PG_GETARG_CSTRING(0), &list, fcinfo->context))
 		PG_RETURN_NULL();
 	card = rate_card_build(list.specs, list.count, fcinfo->context);
 	if (card == NULL)
@@ -249,10 +251,8 @@ Datum
 meter_rate_list_in(PG_FUNCTION_ARGS)
 {
 	SpecList list = {0};
-	Datum json;
 
-	if (!input_jsonb(PG_GETARG_CSTRING(0), fcinfo->context, &json) ||
-		!read_json(DatumGetJsonbP(json), &list, fcinfo->context))
+	if (!read_text(PG_GETARG_CSTRING(0), &list, fcinfo->context))
 		PG_RETURN_NULL();
 	PG_RETURN_POINTER(list_of(&list));
 }
@@ -426,6 +426,34 @@ spec_defaults(RateSpec *spec)
 	spec->valid_from = DT_NOBEGIN;
 	spec->valid_until = DT_NOEND;
 	spec->daily_from = RATE_NO_WINDOW;
+}
+
+/*
+ * Reads the text of an array of rates; returns false after a soft error. Nesting is
+ * looked at first: the parser behind it would answer with the depth of its stack.
+ */
+static bool
+read_text(char *text, SpecList *list, struct Node *escontext)
+{
+	Datum json;
+	int depth = 0;
+	bool quoted = false;
+
+	for (const char *p = text; *p != '\0'; p++)
+	{
+		if (quoted && *p == '\\' && p[1] != '\0')
+			p++;
+		else if (*p == '"')
+			quoted = !quoted;
+		else if (!quoted && (*p == ']' || *p == '}'))
+			depth--;
+		else if (!quoted && (*p == '[' || *p == '{') && ++depth > JSON_DEPTH_MAX)
+			ereturn(escontext, false,
+					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+					 errmsg("a rate card is nested more than %d deep", JSON_DEPTH_MAX),
+					 errdetail("It is an array of objects of strings and numbers.")));
+	}
+	return input_jsonb(text, escontext, &json) && read_json(DatumGetJsonbP(json), list, escontext);
 }
 
 /* Reads an array of rates; returns false after a soft error. */
@@ -929,6 +957,9 @@ recv_rates(StringInfo in, SpecList *list)
 			(!TIMESTAMP_IS_NOEND(spec.valid_until) && !IS_VALID_TIMESTAMP(spec.valid_until)))
 			ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 							errmsg("timestamp out of range in an external rate card")));
+		if (spec.daily_from == RATE_NO_WINDOW && spec.daily_until != 0)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+							errmsg("a daily window without a start in an external rate card")));
 		rate_spec_check(&spec, NULL);
 		append_spec(list, &spec);
 	}

@@ -134,6 +134,11 @@ CREATE TABLE received (LIKE sent);
 SELECT r.card = s.card AS card, r.state::text = s.state::text AS state, r.amount::text = s.amount::text AS amount
 FROM sent AS s JOIN received AS r ON s.card = r.card;
 
+-- nesting is refused before it can be deep, brackets in names are not nesting
+SELECT repeat('[', 100000)::meter.rate_card;
+SELECT repeat('{"a":', 100000)::meter.rate_card_state;
+SELECT ('[{"item": "' || repeat('[{\"', 20) || '", "unit": "x", "price": 1}]')::meter.rate_card IS NOT NULL AS fine;
+
 -- sums of amounts as text
 SELECT '-1.50 3'::meter.amount_state, '0 5'::meter.amount_state;
 SELECT '1'::meter.amount_state;
