@@ -68,7 +68,9 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 DATA_built = sql/meter--$(EXTVERSION).sql
 PARTS = $(sort $(filter-out sql/meter--%,$(wildcard sql/*.sql)))
 PG_CPPFLAGS = -I$(srcdir)/src
-PG_CFLAGS = -O2 -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers $(METER_CFLAGS)
+# calls inside the library go straight to their function
+PG_CFLAGS = -O2 -fno-semantic-interposition -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers $(METER_CFLAGS)
+SHLIB_LINK = -Wl,-Bsymbolic-functions
 EXTRA_CLEAN = sql/meter--*.sql .build
 
 REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))

@@ -54,6 +54,17 @@
 #include "libpq/pqformat.h"
 #include "utils/fmgrprotos.h"
 
+/* PG_DETOAST_DATUM_PACKED without a call where there is nothing to do, as in most rows. */
+static inline struct varlena *
+detoast_packed(Datum datum)
+{
+	struct varlena *value = (struct varlena *) DatumGetPointer(datum);
+
+	if (likely(!VARATT_IS_COMPRESSED(value) && !VARATT_IS_EXTERNAL(value)))
+		return value;
+	return pg_detoast_datum_packed(value);
+}
+
 /* Writes a text in the client's encoding behind its length in bytes. */
 static inline void
 send_counted_text(StringInfo buffer, const char *text, int length)

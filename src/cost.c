@@ -115,8 +115,8 @@ cost_begin(CostRating *rating, const RateCard *card, const CostEvent *event)
 	rating->card = card;
 	rating->event = event;
 	rating->context = -1;
-	rating->section = rate_card_find(card, event->item, event->item_length, event->variant,
-									 event->variant_length);
+	rating->section = rate_card_find(card, event->item, event->item_length, event->standard,
+									 event->variant, event->variant_length);
 	if (likely(rating->section != NULL))
 		rating->cells =
 			(const RateCell *) RATE_AT(card, rating->section->grid) +
@@ -290,7 +290,7 @@ cost_read_event(FunctionCallInfo fcinfo, int item, CostEvent *event)
 		return false;
 	if (likely(!PG_ARGISNULL(item)))
 	{
-		text *name = PG_GETARG_TEXT_PP(item);
+		struct varlena *name = detoast_packed(PG_GETARG_DATUM(item));
 
 		event->item = VARDATA_ANY(name);
 		event->item_length = VARSIZE_ANY_EXHDR(name);
@@ -301,15 +301,17 @@ cost_read_event(FunctionCallInfo fcinfo, int item, CostEvent *event)
 	event->usage = PG_GETARG_USAGE_PP(item + 2);
 	if (PG_NARGS() > item + 3 && !PG_ARGISNULL(item + 3))
 	{
-		text *variant = PG_GETARG_TEXT_PP(item + 3);
+		struct varlena *variant = detoast_packed(PG_GETARG_DATUM(item + 3));
 
 		event->variant = VARDATA_ANY(variant);
 		event->variant_length = VARSIZE_ANY_EXHDR(variant);
+		event->standard = rate_variant_is_standard(event->variant, event->variant_length);
 	}
 	else
 	{
 		event->variant = RATE_VARIANT_STANDARD;
-		event->variant_length = sizeof(RATE_VARIANT_STANDARD) - 1;
+		event->variant_length = RATE_VARIANT_STANDARD_LENGTH;
+		event->standard = true;
 	}
 	return true;
 }

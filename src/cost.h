@@ -19,6 +19,7 @@ typedef struct CostEvent
 {
 	const char *item;
 	int item_length;
+	bool standard; /* the variant is 'standard' */
 	const char *variant;
 	int variant_length;
 	TimestampTz at;

@@ -269,7 +269,7 @@ refuse_numeric(Datum value, const char *what, const char *reason)
 Dec
 dec_from_numeric(Datum value, const char *what)
 {
-	struct varlena *packed = PG_DETOAST_DATUM_PACKED(value);
+	struct varlena *packed = detoast_packed(value);
 	int ndigits;
 	int weight;
 	bool negative;

@@ -350,8 +350,11 @@ build_section(StringInfo block, const SortedRate *rates, int count)
 	int boundary_count;
 	uint32 offset;
 
-	SECTION_AT(block, section_at)->hash = rate_name_hash(
-		first->item, first->item_length, rate_name_hash(first->variant, first->variant_length, 0));
+	SECTION_AT(block, section_at)->standard =
+		rate_variant_is_standard(first->variant, first->variant_length);
+	SECTION_AT(block, section_at)->hash =
+		rate_section_hash(first->item, first->item_length, SECTION_AT(block, section_at)->standard,
+						  first->variant, first->variant_length);
 	SECTION_AT(block, section_at)->item_length = first->item_length;
 	SECTION_AT(block, section_at)->variant_length = first->variant_length;
 	SECTION_AT(block, section_at)->rate_count = count;

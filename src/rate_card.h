@@ -112,6 +112,8 @@ typedef struct RateSection
 	uint32 candidates;	/* offset of uint32[]: places in rates */
 	uint32 any_slot;	/* slot of '*', plus one; 0 for none */
 	uint32 custom_slot; /* the first slot of a custom unit; they end at '*' */
+	uint32 standard;	/* the variant is 'standard' */
+	uint32 reserved;
 	uint8 slot_of[UNIT_COUNT <= 64 ? 64 : 128]; /* by code: slot plus one; 0 for none */
 } RateSection;
 
@@ -180,6 +182,35 @@ rate_name_hash(const char *name, int length, uint64 seed)
 }
 
 #define RATE_VARIANT_STANDARD "standard"
+#define RATE_VARIANT_STANDARD_LENGTH ((int) sizeof(RATE_VARIANT_STANDARD) - 1)
+
+/* Says whether a variant is 'standard', as nearly all are. */
+static inline bool
+rate_variant_is_standard(const char *variant, int length)
+{
+	return length == RATE_VARIANT_STANDARD_LENGTH &&
+		   memcmp(variant, RATE_VARIANT_STANDARD, RATE_VARIANT_STANDARD_LENGTH) == 0;
+}
+
+/* Says whether two names of one length are the same: names are short, a call is not. */
+static inline bool
+rate_names_equal(const char *a, const char *b, int length)
+{
+	uint64 left;
+	uint64 right;
+
+	for (; length >= 8; length -= 8, a += 8, b += 8)
+	{
+		memcpy(&left, a, 8);
+		memcpy(&right, b, 8);
+		if (left != right)
+			return false;
+	}
+	for (; length > 0; length--)
+		if (*a++ != *b++)
+			return false;
+	return true;
+}
 
 struct Node;
 extern RateCard *rate_card_build(const RateSpec *specs, int count, struct Node *escontext);
@@ -195,14 +226,26 @@ extern const RateCard *rate_card_argument(FunctionCallInfo fcinfo, int argument)
 #define PG_GETARG_RATE_CARD_P(n) rate_card_argument(fcinfo, n)
 
 /*
+ * Returns the hash by which a section is found. The standard variant counts as an
+ * empty one, so that it costs nothing.
+ */
+static inline uint32
+rate_section_hash(const char *item, int item_length, bool standard, const char *variant,
+				  int variant_length)
+{
+	return rate_name_hash(item, item_length,
+						  standard ? 0 : rate_name_hash(variant, variant_length, 1));
+}
+
+/*
  * Returns the section of an item in a variant, or NULL where the card has none.
  */
 static inline const RateSection *
-rate_card_find(const RateCard *card, const char *item, int item_length, const char *variant,
-			   int variant_length)
+rate_card_find(const RateCard *card, const char *item, int item_length, bool standard,
+			   const char *variant, int variant_length)
 {
 	const RateTableEntry *table = (const RateTableEntry *) RATE_AT(card, card->table);
-	uint32 hash = rate_name_hash(item, item_length, rate_name_hash(variant, variant_length, 0));
+	uint32 hash = rate_section_hash(item, item_length, standard, variant, variant_length);
 
 	for (uint32 i = hash & card->table_mask;; i = (i + 1) & card->table_mask)
 	{
@@ -213,9 +256,11 @@ rate_card_find(const RateCard *card, const char *item, int item_length, const ch
 		if (table[i].hash != hash)
 			continue;
 		section = (const RateSection *) RATE_AT(card, table[i].section);
-		if (section->item_length == item_length && section->variant_length == variant_length &&
-			memcmp(RATE_AT(card, section->item), item, item_length) == 0 &&
-			memcmp(RATE_AT(card, section->variant), variant, variant_length) == 0)
+		if (section->item_length == item_length && section->standard == standard &&
+			rate_names_equal(RATE_AT(card, section->item), item, item_length) &&
+			(standard ||
+			 (section->variant_length == variant_length &&
+			  rate_names_equal(RATE_AT(card, section->variant), variant, variant_length))))
 			return section;
 	}
 }

@@ -421,7 +421,7 @@ spec_defaults(RateSpec *spec)
 {
 	memset(spec, 0, sizeof(*spec));
 	spec->variant = RATE_VARIANT_STANDARD;
-	spec->variant_length = strlen(RATE_VARIANT_STANDARD);
+	spec->variant_length = RATE_VARIANT_STANDARD_LENGTH;
 	spec->per = DEC_ONE;
 	spec->valid_from = DT_NOBEGIN;
 	spec->valid_until = DT_NOEND;
@@ -843,8 +843,7 @@ print_rate(StringInfo out, const RateSpec *spec)
 
 	appendStringInfoString(out, "{\"item\": ");
 	print_text(out, spec->item, spec->item_length);
-	if (spec->variant_length != (int) strlen(RATE_VARIANT_STANDARD) ||
-		memcmp(spec->variant, RATE_VARIANT_STANDARD, spec->variant_length) != 0)
+	if (!rate_variant_is_standard(spec->variant, spec->variant_length))
 	{
 		appendStringInfoString(out, ", \"variant\": ");
 		print_text(out, spec->variant, spec->variant_length);

@@ -20,7 +20,7 @@
 #include "unit.h"
 
 /* Any Usage, packed or not: read through VARDATA_ANY only. */
-#define DatumGetUsagePP(d) ((struct varlena *) PG_DETOAST_DATUM_PACKED(d))
+#define DatumGetUsagePP(d) detoast_packed(d)
 #define PG_GETARG_USAGE_PP(n) DatumGetUsagePP(PG_GETARG_DATUM(n))
 
 /* The most units one usage has: a bag is a handful of units, not a table. */
