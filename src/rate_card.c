@@ -560,7 +560,7 @@ build_table(StringInfo block, const uint32 *offsets, uint32 count)
 	uint32 list_at;
 	RateTableEntry *table;
 
-	while (size < 2 * count)
+	while (size < 4 * count)
 		size *= 2;
 	table_at = block_reserve(block, (Size) size * sizeof(RateTableEntry));
 	table = (RateTableEntry *) (block->data + table_at);
@@ -655,7 +655,7 @@ rate_card_read(const RateCard *card, const RateSection *section, int unit, int r
  * card's own.
  */
 const RateCard *
-rate_card_argument(FunctionCallInfo fcinfo, int argument)
+rate_card_fetch(FunctionCallInfo fcinfo, int argument)
 {
 	struct varlena *value = (struct varlena *) PG_GETARG_POINTER(argument);
 	CardCache *cache;
