@@ -6,14 +6,17 @@
  * as the calling query's snapshot is the same: a query sees one state of the table,
  * whatever commits beside it, and the next one sees the next.
  *
- * Which snapshot it is, is told by (curcid, xmin, xmax, xcnt, subxcnt). xcnt is
- * needed: a commit beside a long open writer moves neither xmin nor xmax, but it
- * takes one transaction off the list of running ones, and no other can take its
- * place there without moving xmax. snapXactCompletionCount would say it in one
- * number, but copies of a snapshot carry a zero.
+ * Which snapshot it is, is told by (curcid, xmin, xmax, xcnt, subxcnt) and the
+ * subtransaction. xcnt is needed: a commit beside a long open writer moves neither
+ * xmin nor xmax, but it takes one transaction off the list of running ones, and no
+ * other can take its place there without moving xmax. So is the subtransaction: to
+ * undo our own writes moves nothing else, if a later transaction was done before.
+ * snapXactCompletionCount would say more in one number, but copies of a snapshot
+ * carry a zero.
  */
 #include "cost.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -60,6 +63,7 @@ typedef struct ItemEntry
 typedef struct SnapshotKey
 {
 	CommandId command;
+	SubTransactionId subtransaction;
 	TransactionId xmin;
 	TransactionId xmax;
 	uint32 running;
@@ -134,6 +138,7 @@ price_cache(FunctionCallInfo fcinfo)
 
 	memset(&key, 0, sizeof(key));
 	key.command = snapshot->curcid;
+	key.subtransaction = GetCurrentSubTransactionId();
 	key.xmin = snapshot->xmin;
 	key.xmax = snapshot->xmax;
 	key.running = snapshot->xcnt;
