@@ -129,7 +129,8 @@ meter_charge_lines(PG_FUNCTION_ARGS)
 	TariffSteps steps;
 	int n;
 
-	InitMaterializedSRF(fcinfo, 0);
+	/* the expected columns: to work them out anew leaves memory behind with every call */
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	n = tariff_lines(t, quantity, lines, &steps);
 	for (int i = 0; i < n; i++)
 		put_line(result, "tier", &t->tiers[lines[i].tier], &lines[i], lines[i].amount);

@@ -366,7 +366,8 @@ meter_cost_lines(PG_FUNCTION_ARGS)
 
 	/* before the set is begun, which takes the slot that the card's cache would use */
 	card = PG_ARGISNULL(0) ? NULL : (RateCard *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
-	InitMaterializedSRF(fcinfo, 0);
+	/* the expected columns: to work them out anew leaves memory behind with every call */
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	if (PG_ARGISNULL(3))
 		return (Datum) 0;
 	if (!cost_read_event(fcinfo, 1, &event))
