@@ -2,12 +2,17 @@
 -- database that has the extension; scripts/docs runs it.
 SET search_path = pg_catalog;
 
+-- The array, row and multirange types that come with another object are members from PostgreSQL 17 on.
 CREATE TEMP VIEW member AS
 SELECT classid, objid
 FROM pg_depend
 WHERE refclassid = 'pg_extension'::regclass
 AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'meter')
-AND deptype = 'e';
+AND deptype = 'e'
+AND NOT (classid = 'pg_type'::regclass AND objid IN (
+	SELECT typarray FROM pg_type
+	UNION ALL SELECT reltype FROM pg_class WHERE relkind <> 'c'
+	UNION ALL SELECT rngmultitypid FROM pg_range));
 
 CREATE TEMP VIEW aggregate AS
 SELECT pg_aggregate.*
