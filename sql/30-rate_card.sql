@@ -265,6 +265,11 @@ CREATE FUNCTION meter.total_cost_add(meter.amount_state, meter.rate_card, text, 
 	LANGUAGE c IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION meter.total_cost_add(meter.amount_state, meter.rate_card, text, timestamptz, meter.usage, text) IS 'Transition function of meter.total_cost(card, item, at, usage, variant).';
 
+CREATE FUNCTION meter.total_cost_add(meter.amount_state, meter.rate_card, text, timestamptz, text, VARIADIC "any") RETURNS meter.amount_state
+	AS 'MODULE_PATHNAME', 'meter_total_cost_add_columns'
+	LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.total_cost_add(meter.amount_state, meter.rate_card, text, timestamptz, text, VARIADIC "any") IS 'Transition function of meter.total_cost(card, item, at, unit, quantity, ...).';
+
 CREATE AGGREGATE meter.total_cost(card meter.rate_card, item text, at timestamptz, usage meter.usage) (
 	STYPE = meter.amount_state,
 	SFUNC = meter.total_cost_add,
@@ -282,3 +287,12 @@ CREATE AGGREGATE meter.total_cost(card meter.rate_card, item text, at timestampt
 	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.total_cost(meter.rate_card, text, timestamptz, meter.usage, text) IS 'Adds up meter.cost over events in a variant each; see the aggregate without variant.';
+
+CREATE AGGREGATE meter.total_cost(card meter.rate_card, item text, at timestamptz, unit text, VARIADIC quantities "any") (
+	STYPE = meter.amount_state,
+	SFUNC = meter.total_cost_add,
+	COMBINEFUNC = meter.amount_state_combine,
+	FINALFUNC = meter.amount_state_final,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.total_cost(meter.rate_card, text, timestamptz, text, "any") IS 'Adds up meter.cost over events whose usage is columns of a table: meter.total_cost(card, item, at, ''input_tokens'', input_tokens, ''output_tokens'', output_tokens). The same as with meter.usage of the same pairs, in the standard variant, and faster, because no usage is made per row.';

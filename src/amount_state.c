@@ -18,22 +18,13 @@ PG_FUNCTION_INFO_V1(meter_amount_state_final);
 
 static AmountState *new_state(void);
 
-/*
- * Returns the state that a transition function's first argument is, to be changed in
- * place: a new one for the first row, and a copy outside an aggregate, where the
- * argument is a value of the caller's.
- */
+/* Returns a new state for the first row, or a copy of the state of a call's argument. */
 AmountState *
-amount_state_begin(FunctionCallInfo fcinfo)
+amount_state_copy(FunctionCallInfo fcinfo)
 {
-	AmountState *state;
-
-	if (unlikely(PG_ARGISNULL(0)))
+	if (PG_ARGISNULL(0))
 		return new_state();
-	state = (AmountState *) PG_GETARG_POINTER(0);
-	if (unlikely(!AggCheckCallContext(fcinfo, NULL)))
-		state = memcpy(palloc(sizeof(AmountState)), state, sizeof(AmountState));
-	return state;
+	return memcpy(palloc(sizeof(AmountState)), PG_GETARG_POINTER(0), sizeof(AmountState));
 }
 
 static AmountState *

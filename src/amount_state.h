@@ -7,6 +7,7 @@
 #include "decimal.h"
 
 #include "fmgr.h"
+#include "nodes/nodes.h"
 
 #define AMOUNT_STATE_FORMAT 1
 
@@ -24,7 +25,21 @@ typedef struct AmountState
 
 StaticAssertDecl(sizeof(AmountState) == 32, "the type's INTERNALLENGTH is 32");
 
-extern AmountState *amount_state_begin(FunctionCallInfo fcinfo);
+extern AmountState *amount_state_copy(FunctionCallInfo fcinfo);
+
+/*
+ * Returns the state that a transition function's first argument is, to be changed in
+ * place: a new one for the first row, and a copy outside an aggregate, where the
+ * argument is a value of the caller's.
+ */
+static inline AmountState *
+amount_state_begin(FunctionCallInfo fcinfo)
+{
+	if (likely(!PG_ARGISNULL(0) && fcinfo->context != NULL &&
+			   (IsA(fcinfo->context, AggState) || IsA(fcinfo->context, WindowAggState))))
+		return (AmountState *) PG_GETARG_POINTER(0);
+	return amount_state_copy(fcinfo);
+}
 
 /* Adds an amount; refuses a sum that does not fit. */
 static inline void

@@ -17,13 +17,46 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
+#include "nodes/primnodes.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(meter_cost);
 PG_FUNCTION_INFO_V1(meter_unpriced);
 PG_FUNCTION_INFO_V1(meter_cost_lines);
 PG_FUNCTION_INFO_V1(meter_total_cost_add);
+PG_FUNCTION_INFO_V1(meter_total_cost_add_columns);
 
+/* A column of whole quantities: which argument it is, and its unit's code. */
+typedef struct QuantityColumn
+{
+	uint16 argument;
+	uint8 unit;
+	uint8 kind; /* a QuantityKind */
+} QuantityColumn;
+
+/* What total_cost over columns keeps from row to row in fn_extra. */
+typedef struct ColumnCache
+{
+	CardCache *card;
+	UsageArgs *args;
+	int count; /* of columns; 0 where a name or a number is not as fast ones are */
+	QuantityColumn columns[FLEXIBLE_ARRAY_MEMBER];
+} ColumnCache;
+
+/* An event in hand: what is found once for all its buckets. */
+typedef struct CostRating
+{
+	const RateCard *card;
+	const CostEvent *event;
+	const RateSection *section; /* or NULL */
+	const RateCell *cells;		/* of the event's epoch */
+	Dec context;				/* or -1: not yet summed up */
+} CostRating;
+
+static pg_attribute_always_inline void cost_begin(CostRating *rating, const RateCard *card,
+												  const CostEvent *event);
+static CostState cost_bucket(CostRating *rating, const Bucket *bucket, Dec *amount,
+							 const Rate **rate);
 static const Rate *find_rate(CostRating *rating, const Bucket *bucket);
 static const Rate *choose_rate(CostRating *rating, uint32 slot);
 static int custom_slot(const CostRating *rating, const Bucket *bucket);
@@ -66,36 +99,49 @@ cost_event(const RateCard *card, const CostEvent *event, Dec *amount)
 {
 	CostRating rating;
 	UsageReader reader;
-	Bucket bucket;
 	Dec total = 0;
-	int signs = 0;
+	int64 any_up = 0;	/* negative where a quantity is positive */
+	int64 any_down = 0; /* negative where a quantity is negative */
 	bool unpriced = false;
 
 	cost_begin(&rating, card, event);
 	usage_open(&reader, event->usage);
-	while (usage_next(&reader, &bucket))
+	while (reader.next < reader.end)
 	{
-		signs |= bucket_sign(&bucket);
-		if (likely(rating.section != NULL && bucket.unit != 0))
-		{
-			uint32 slot = rating.section->slot_of[bucket.unit];
+		uint32 code;
+		int64 count;
+		const uint8 *next;
 
-			if (likely(slot != 0 && bucket.whole && rating.cells[slot - 1].always))
+		/* a well-known unit, a whole quantity, a rate that always holds: no bucket is made */
+		if (likely(rating.section != NULL && usage_peek_small(&reader, &code, &count, &next)))
+		{
+			uint32 slot = rating.section->slot_of[code];
+
+			if (likely(slot != 0 && rating.cells[slot - 1].always))
 			{
-				total = dec_add(total, (Dec) bucket.count * rating.cells[slot - 1].multiplier);
+				any_up |= -count;
+				any_down |= count;
+				total = dec_add(total, (Dec) count * rating.cells[slot - 1].multiplier);
+				reader.next = next;
 				continue;
 			}
 		}
 		{
-			Dec part = 0;
+			Bucket bucket;
+			Dec part;
+			int sign;
 
+			usage_next(&reader, &bucket);
+			sign = bucket_sign(&bucket);
+			any_up |= -(int64) (sign == 1);
+			any_down |= -(int64) (sign == 2);
 			if (cost_bucket(&rating, &bucket, &part, NULL) == COST_UNPRICED)
 				unpriced = true;
 			else
 				total = dec_add(total, part);
 		}
 	}
-	if (unlikely(signs == 3))
+	if (unlikely((any_up & any_down) < 0))
 		refuse_signs(event);
 	if (unpriced)
 		return COST_UNPRICED;
@@ -104,7 +150,7 @@ cost_event(const RateCard *card, const CostEvent *event, Dec *amount)
 }
 
 /* Finds what all buckets of an event share. */
-void
+static pg_attribute_always_inline void
 cost_begin(CostRating *rating, const RateCard *card, const CostEvent *event)
 {
 	if (unlikely(TIMESTAMP_NOT_FINITE(event->at)))
@@ -127,7 +173,7 @@ cost_begin(CostRating *rating, const RateCard *card, const CostEvent *event)
  * Returns what a bucket is, and sets its amount where that is known and, if asked,
  * its rate, NULL where there is none.
  */
-CostState
+static CostState
 cost_bucket(CostRating *rating, const Bucket *bucket, Dec *amount, const Rate **rate)
 {
 	const Rate *found = rating->section == NULL ? NULL : find_rate(rating, bucket);
@@ -278,46 +324,8 @@ refuse_signs(const CostEvent *event)
 					errhint("Rate what was used and what is reversed as two events.")));
 }
 
-/*
- * Reads (item, at, usage [, variant]) from a call's arguments, of which item is the
- * first; returns false where the event has no instant or no usage. An event without
- * an item has item NULL.
- */
-bool
-cost_read_event(FunctionCallInfo fcinfo, int item, CostEvent *event)
-{
-	if (PG_ARGISNULL(item + 1) || PG_ARGISNULL(item + 2))
-		return false;
-	if (likely(!PG_ARGISNULL(item)))
-	{
-		struct varlena *name = detoast_packed(PG_GETARG_DATUM(item));
-
-		event->item = VARDATA_ANY(name);
-		event->item_length = VARSIZE_ANY_EXHDR(name);
-	}
-	else
-		event->item = NULL;
-	event->at = PG_GETARG_TIMESTAMPTZ(item + 1);
-	event->usage = PG_GETARG_USAGE_PP(item + 2);
-	if (PG_NARGS() > item + 3 && !PG_ARGISNULL(item + 3))
-	{
-		struct varlena *variant = detoast_packed(PG_GETARG_DATUM(item + 3));
-
-		event->variant = VARDATA_ANY(variant);
-		event->variant_length = VARSIZE_ANY_EXHDR(variant);
-		event->standard = rate_variant_is_standard(event->variant, event->variant_length);
-	}
-	else
-	{
-		event->variant = RATE_VARIANT_STANDARD;
-		event->variant_length = RATE_VARIANT_STANDARD_LENGTH;
-		event->standard = true;
-	}
-	return true;
-}
-
 /* Rates a call's event (card, item, at, usage [, variant]), of which card is `card`. */
-static inline CostState
+static pg_attribute_always_inline CostState
 cost_of_call(FunctionCallInfo fcinfo, int card, Dec *amount)
 {
 	CostEvent event;
@@ -425,5 +433,127 @@ meter_total_cost_add(PG_FUNCTION_ARGS)
 
 	if (cost_of_call(fcinfo, 1, &amount) == COST_PRICED)
 		amount_state_add(state, amount);
+	PG_RETURN_POINTER(state);
+}
+
+/* The first argument of total_cost's transition function that is a unit. */
+#define FIRST_UNIT 4
+
+/*
+ * Finds out what can be known about the columns of a call once a query. Where every
+ * name is a constant and a well-known unit's, and every quantity an integer, a row
+ * need not look at names, nor make a usage.
+ */
+static ColumnCache *
+resolve_columns(FunctionCallInfo fcinfo)
+{
+	MemoryContext context = fcinfo->flinfo->fn_mcxt;
+	UsageArgs *args = usage_args_resolve(fcinfo, "meter.total_cost", FIRST_UNIT, 0, context);
+	ColumnCache *cache = MemoryContextAllocZero(context, offsetof(ColumnCache, columns) +
+															 args->pairs * sizeof(QuantityColumn));
+	Aggref *call = AggGetAggref(fcinfo);
+	uint64 seen = 0;
+
+	StaticAssertStmt(UNIT_COUNT <= 64, "a bit a unit");
+	cache->args = args;
+	for (int i = 0; i < args->pairs; i++)
+	{
+		const UsagePair *pair = &args->pair[i];
+		TargetEntry *name;
+		char *spelled;
+		int unit;
+
+		/* the state is not among the call's arguments */
+		if (call == NULL || list_length(call->args) < pair->quantity)
+			return cache;
+		name = list_nth_node(TargetEntry, call->args, pair->quantity - 2);
+		if (!IsA(name->expr, Const) || PG_ARGISNULL(pair->quantity - 1) ||
+			pair->kind == QUANTITY_NUMERIC || pair->kind == QUANTITY_NULL)
+			return cache;
+		spelled = pair->cstring ? DatumGetCString(PG_GETARG_DATUM(pair->quantity - 1))
+								: text_to_cstring(PG_GETARG_TEXT_PP(pair->quantity - 1));
+		unit = unit_by_name(spelled, (int) strlen(spelled));
+		if (unit == 0 || (seen & (UINT64CONST(1) << unit)))
+			return cache;
+		seen |= UINT64CONST(1) << unit;
+		cache->columns[i].argument = pair->quantity;
+		cache->columns[i].unit = unit;
+		cache->columns[i].kind = pair->kind;
+	}
+	cache->count = args->pairs;
+	return cache;
+}
+
+/* Sets the cost of a row's columns; false where the row needs a usage to be rated. */
+static pg_attribute_always_inline bool
+cost_columns(FunctionCallInfo fcinfo, const ColumnCache *cache, const CostRating *rating,
+			 Dec *amount)
+{
+	Dec total = 0;
+	int64 any_up = 0;
+	int64 any_down = 0;
+
+	if (unlikely(rating->section == NULL || cache->count == 0))
+		return false;
+	for (const QuantityColumn *column = cache->columns; column < cache->columns + cache->count;
+		 column++)
+	{
+		const NullableDatum *quantity = &fcinfo->args[column->argument];
+		uint32 slot = rating->section->slot_of[column->unit];
+		int64 count;
+
+		if (unlikely(slot == 0 || !rating->cells[slot - 1].always))
+			return false;
+		if (unlikely(quantity->isnull))
+			continue;
+		if (likely(column->kind == QUANTITY_INT8))
+			count = DatumGetInt64(quantity->value);
+		else if (column->kind == QUANTITY_INT4)
+			count = DatumGetInt32(quantity->value);
+		else
+			count = DatumGetInt16(quantity->value);
+		any_up |= (count > 0) ? -1 : 0;
+		any_down |= count;
+		total = dec_add(total, (Dec) count * rating->cells[slot - 1].multiplier);
+	}
+	*amount = total;
+	return likely((any_up & any_down) >= 0);
+}
+
+/*
+ * Adds the cost of an event whose usage is columns of a table (state, card, item, at,
+ * unit, quantity, ...): what total_cost with a usage of them does, without making one.
+ */
+Datum
+meter_total_cost_add_columns(PG_FUNCTION_ARGS)
+{
+	AmountState *state = amount_state_begin(fcinfo);
+	ColumnCache *cache = fcinfo->flinfo->fn_extra;
+	CostEvent event;
+	CostRating rating;
+	Dec amount;
+
+	if (unlikely(cache == NULL))
+		fcinfo->flinfo->fn_extra = cache = resolve_columns(fcinfo);
+	if (unlikely(PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3)))
+	{
+		/* as with a usage: no item costs nothing, no card or instant is unpriced */
+		(void) usage_args_build(fcinfo, cache->args);
+		if (PG_ARGISNULL(2) && !PG_ARGISNULL(3))
+			amount_state_add(state, 0);
+		PG_RETURN_POINTER(state);
+	}
+	cost_read_item(fcinfo, 2, &event);
+	event.at = PG_GETARG_TIMESTAMPTZ(3);
+	cost_begin(&rating, rate_card_fetch(PG_GETARG_DATUM(1), &cache->card, fcinfo->flinfo->fn_mcxt),
+			   &event);
+	if (likely(cost_columns(fcinfo, cache, &rating, &amount)))
+		amount_state_add(state, amount);
+	else
+	{
+		event.usage = usage_args_build(fcinfo, cache->args);
+		if (cost_event(rating.card, &event, &amount) == COST_PRICED)
+			amount_state_add(state, amount);
+	}
 	PG_RETURN_POINTER(state);
 }

@@ -26,20 +26,45 @@ typedef struct CostEvent
 	const void *usage; /* a detoasted usage, packed or not */
 } CostEvent;
 
-/* An event in hand: what is found once for all its buckets. */
-typedef struct CostRating
-{
-	const RateCard *card;
-	const CostEvent *event;
-	const RateSection *section; /* or NULL */
-	const RateCell *cells;		/* of the event's epoch */
-	Dec context;				/* or -1: not yet summed up */
-} CostRating;
-
 extern CostState cost_event(const RateCard *card, const CostEvent *event, Dec *amount);
-extern void cost_begin(CostRating *rating, const RateCard *card, const CostEvent *event);
-extern CostState cost_bucket(CostRating *rating, const Bucket *bucket, Dec *amount,
-							 const Rate **rate);
-extern bool cost_read_event(FunctionCallInfo fcinfo, int item, CostEvent *event);
+/* Reads an event's item, which is not NULL, and sets its variant to 'standard'. */
+static pg_attribute_always_inline void
+cost_read_item(FunctionCallInfo fcinfo, int item, CostEvent *event)
+{
+	struct varlena *name = detoast_packed(PG_GETARG_DATUM(item));
+
+	event->item = VARDATA_ANY(name);
+	event->item_length = VARSIZE_ANY_EXHDR(name);
+	event->standard = true;
+	event->variant = RATE_VARIANT_STANDARD;
+	event->variant_length = RATE_VARIANT_STANDARD_LENGTH;
+}
+
+/*
+ * Reads (item, at, usage [, variant]) from a call's arguments, of which item is the
+ * first; returns false where the event has no instant or no usage. An event without
+ * an item has item NULL.
+ */
+static pg_attribute_always_inline bool
+cost_read_event(FunctionCallInfo fcinfo, int item, CostEvent *event)
+{
+	if (unlikely(PG_ARGISNULL(item + 1) || PG_ARGISNULL(item + 2)))
+		return false;
+	event->item = NULL;
+	event->standard = true;
+	if (likely(!PG_ARGISNULL(item)))
+		cost_read_item(fcinfo, item, event);
+	event->at = PG_GETARG_TIMESTAMPTZ(item + 1);
+	event->usage = PG_GETARG_USAGE_PP(item + 2);
+	if (PG_NARGS() > item + 3 && !PG_ARGISNULL(item + 3))
+	{
+		struct varlena *variant = detoast_packed(PG_GETARG_DATUM(item + 3));
+
+		event->variant = VARDATA_ANY(variant);
+		event->variant_length = VARSIZE_ANY_EXHDR(variant);
+		event->standard = rate_variant_is_standard(event->variant, event->variant_length);
+	}
+	return true;
+}
 
 #endif /* METER_COST_H */

@@ -57,7 +57,9 @@ dec_add(Dec a, Dec b)
 {
 	Dec sum;
 
-	if (unlikely(__builtin_add_overflow(a, b, &sum) || sum < -DEC_MAX))
+	/* the second test is sum < -DEC_MAX in two instructions */
+	if (unlikely(__builtin_add_overflow(a, b, &sum) ||
+				 ((int64) (sum >> 64) == PG_INT64_MIN && (uint64) sum == 0)))
 		dec_overflow();
 	return sum;
 }

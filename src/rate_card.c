@@ -28,15 +28,6 @@ typedef struct SortedRate
 	bool unit_any; /* '*' */
 } SortedRate;
 
-/* The argument that a call site saw last, where reading it again would copy it. */
-typedef struct CardCache
-{
-	MemoryContext context; /* holds the card and the key's copy */
-	struct varlena *key;   /* the argument's bytes as they came: a pointer or compressed */
-	Size key_size;
-	const RateCard *card;
-} CardCache;
-
 static int compare_rates(const void *a, const void *b);
 static int compare_names(const char *a, int a_length, const char *b, int b_length);
 static int compare_units(const SortedRate *a, const SortedRate *b);
@@ -560,6 +551,7 @@ build_table(StringInfo block, const uint32 *offsets, uint32 count)
 	uint32 list_at;
 	RateTableEntry *table;
 
+	/* a quarter full: most lookups find their section at once */
 	while (size < 4 * count)
 		size *= 2;
 	table_at = block_reserve(block, (Size) size * sizeof(RateTableEntry));
@@ -648,32 +640,24 @@ rate_card_read(const RateCard *card, const RateSection *section, int unit, int r
 }
 
 /*
- * Returns a call's card, aligned and in memory. A card that arrives as a value, as
- * from a scalar subquery, is used where it lies. One that comes from a table column
- * is a TOAST pointer or compressed, and reading it costs far more than rating; so
- * the last one is kept, known again by the bytes that arrived and never by the
- * card's own.
+ * Returns the card of an argument that is a TOAST pointer or compressed, as one from
+ * a table column is. Reading it costs far more than rating; so the last one is kept,
+ * known again by the bytes that arrived and never by the card's own.
  */
 const RateCard *
-rate_card_fetch(FunctionCallInfo fcinfo, int argument)
+rate_card_unpack(struct varlena *value, CardCache **slot, MemoryContext context)
 {
-	struct varlena *value = (struct varlena *) PG_GETARG_POINTER(argument);
-	CardCache *cache;
-	Size size;
+	CardCache *cache = *slot;
+	Size size = VARSIZE_ANY(value);
 
-	if (likely(!VARATT_IS_EXTENDED(value)))
-		return (const RateCard *) value;
-	if (fcinfo->flinfo == NULL || (VARATT_IS_EXTERNAL(value) && !VARATT_IS_EXTERNAL_ONDISK(value)))
+	if (VARATT_IS_EXTERNAL(value) && !VARATT_IS_EXTERNAL_ONDISK(value))
 		return (const RateCard *) PG_DETOAST_DATUM(PointerGetDatum(value));
 
-	size = VARSIZE_ANY(value);
-	cache = fcinfo->flinfo->fn_extra;
 	if (cache == NULL)
 	{
-		cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(CardCache));
-		cache->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "meter rate card",
-											   ALLOCSET_DEFAULT_SIZES);
-		fcinfo->flinfo->fn_extra = cache;
+		cache = MemoryContextAllocZero(context, sizeof(CardCache));
+		cache->context = AllocSetContextCreate(context, "meter rate card", ALLOCSET_DEFAULT_SIZES);
+		*slot = cache;
 	}
 	if (cache->card == NULL || cache->key_size != size || memcmp(cache->key, value, size) != 0)
 	{

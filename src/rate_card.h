@@ -176,7 +176,7 @@ name_word(const char *place)
  * Returns the hash of a name. It is part of no format outside the card, and cheap:
  * a bad spread costs time, not truth.
  */
-static inline uint32
+static pg_attribute_always_inline uint32
 rate_name_hash(const char *name, int length, uint64 seed)
 {
 	uint64 hash = seed + (uint64) length * UINT64CONST(0x9E3779B97F4A7C15);
@@ -231,20 +231,40 @@ extern void rate_spec_valid(RateSpec *spec, const RangeBound *lower, const Range
 							bool empty);
 extern bool rate_spec_check(const RateSpec *spec, struct Node *escontext);
 
-extern const RateCard *rate_card_fetch(FunctionCallInfo fcinfo, int argument);
-
-/* Returns a call's card, which is in hand already where a subquery gave it. */
-static inline const RateCard *
-rate_card_argument(FunctionCallInfo fcinfo, int argument)
+/*
+ * The last card that had to be unpacked, and the bytes it was unpacked from: a TOAST
+ * pointer, or a compressed value.
+ */
+typedef struct CardCache
 {
-	const struct varlena *value = (const struct varlena *) PG_GETARG_POINTER(argument);
+	MemoryContext context; /* holds the card and the key's copy */
+	struct varlena *key;
+	Size key_size;
+	const RateCard *card;
+} CardCache;
+
+extern const RateCard *rate_card_unpack(struct varlena *value, CardCache **cache,
+										MemoryContext context);
+
+/*
+ * Returns the card of a Datum, aligned and in memory. One that arrives as a value, as
+ * from a scalar subquery, is used where it lies. The cache is the caller's and lives in
+ * the context.
+ */
+static inline const RateCard *
+rate_card_fetch(Datum datum, CardCache **cache, MemoryContext context)
+{
+	struct varlena *value = (struct varlena *) DatumGetPointer(datum);
 
 	if (likely(!VARATT_IS_EXTENDED(value)))
 		return (const RateCard *) value;
-	return rate_card_fetch(fcinfo, argument);
+	return rate_card_unpack(value, cache, context);
 }
 
-#define PG_GETARG_RATE_CARD_P(n) rate_card_argument(fcinfo, n)
+/* The same through fn_extra, for functions that use it for nothing else. */
+#define PG_GETARG_RATE_CARD_P(n)                                                  \
+	rate_card_fetch(PG_GETARG_DATUM(n), (CardCache **) &fcinfo->flinfo->fn_extra, \
+					fcinfo->flinfo->fn_mcxt)
 
 /*
  * Returns the hash by which a section is found. The standard variant counts as an
@@ -261,7 +281,7 @@ rate_section_hash(const char *item, int item_length, bool standard, const char *
 /*
  * Returns the section of an item in a variant, or NULL where the card has none.
  */
-static inline const RateSection *
+static pg_attribute_always_inline const RateSection *
 rate_card_find(const RateCard *card, const char *item, int item_length, bool standard,
 			   const char *variant, int variant_length)
 {

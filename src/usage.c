@@ -37,37 +37,6 @@ typedef struct BucketList
 	Bucket few[FEW];
 } BucketList;
 
-/* What kind of argument a quantity of meter.usage() is. */
-typedef enum QuantityKind
-{
-	QUANTITY_INT2,
-	QUANTITY_INT4,
-	QUANTITY_INT8,
-	QUANTITY_NUMERIC,
-	QUANTITY_NULL
-} QuantityKind;
-
-typedef struct UsagePair
-{
-	int quantity; /* which argument */
-	QuantityKind kind;
-	bool cstring; /* a name whose type is still unknown comes as a C string */
-	int head_length;
-	uint8 head[USAGE_NAME_MAX]; /* the entry's code byte and name */
-} UsagePair;
-
-/*
- * What meter.usage() finds out about its arguments once a query: their types and,
- * where all names are constants, the entries' order and first bytes.
- */
-typedef struct UsageArgs
-{
-	int pairs;
-	bool constant;
-	Size bound; /* no result is longer */
-	UsagePair pair[FLEXIBLE_ARRAY_MEMBER];
-} UsageArgs;
-
 /* The unit that an operator was asked for last, with the name it was asked by. */
 typedef struct UnitCache
 {
@@ -84,8 +53,6 @@ static struct varlena *refuse_text(const char *text, const char *at, const char 
 								   struct Node *escontext);
 static struct varlena *merge(const void *a, const void *b, bool minus);
 static Node *argument_node(FunctionCallInfo fcinfo, int i);
-static UsageArgs *resolve_arguments(FunctionCallInfo fcinfo);
-static struct varlena *usage_from_arguments(FunctionCallInfo fcinfo, UsageArgs *args);
 static void resolve_unit(FunctionCallInfo fcinfo, text *name, Bucket *bucket);
 static bool find_unit(const void *usage, const Bucket *wanted, Bucket *found);
 static int compare_bytes(const void *a, const void *b);
@@ -646,11 +613,11 @@ meter_usage(PG_FUNCTION_ARGS)
 
 	if (unlikely(args == NULL))
 	{
-		args = resolve_arguments(fcinfo);
+		args = usage_args_resolve(fcinfo, "meter.usage", 0, 1, fcinfo->flinfo->fn_mcxt);
 		fcinfo->flinfo->fn_extra = args;
 	}
 	if (unlikely(!args->constant))
-		PG_RETURN_POINTER(usage_from_arguments(fcinfo, args));
+		PG_RETURN_POINTER(usage_args_build(fcinfo, args));
 
 	result = palloc(args->bound);
 	p = (uint8 *) VARDATA(result);
@@ -696,47 +663,54 @@ argument_node(FunctionCallInfo fcinfo, int i)
 	return list_nth(((FuncExpr *) call)->args, i);
 }
 
-/* Finds out what can be known about the arguments of meter.usage() from the call. */
-static UsageArgs *
-resolve_arguments(FunctionCallInfo fcinfo)
+/*
+ * Finds out, from the call, what can be known about the pairs of arguments that begin
+ * with the one of number `first`, in the context. Errors call the function so and
+ * count its arguments from `shown` on.
+ */
+UsageArgs *
+usage_args_resolve(FunctionCallInfo fcinfo, const char *function, int first, int shown,
+				   MemoryContext context)
 {
-	int nargs = PG_NARGS();
+	int nargs = PG_NARGS() - first;
 	UsageArgs *args;
 	Bucket units[FUNC_MAX_ARGS / 2];
 
 	if (get_fn_expr_variadic(fcinfo->flinfo))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("meter.usage does not take a VARIADIC array"),
+						errmsg("%s does not take a VARIADIC array", function),
 						errhint("Where units are known at run time only, use "
 								"meter.usage(jsonb_object_agg(unit, quantity)).")));
 	if (nargs % 2 != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("meter.usage has an odd number of arguments: %d", nargs),
+				 errmsg("%s has a unit without a quantity, or the other way round", function),
+				 errdetail("Units and quantities come in pairs; here are %d.", nargs),
 				 errhint("Write pairs of a unit and its quantity: meter.usage('input_tokens', "
 						 "1200, 'output_tokens', 88).")));
 
-	args = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
-								  offsetof(UsageArgs, pair) + nargs / 2 * sizeof(UsagePair));
+	args =
+		MemoryContextAllocZero(context, offsetof(UsageArgs, pair) + nargs / 2 * sizeof(UsagePair));
+	args->function = function;
+	args->shown = shown;
 	args->pairs = nargs / 2;
 	args->constant = true;
 	args->bound = VARHDRSZ;
 
 	for (int i = 0; i < args->pairs; i++)
 	{
-		Oid name_type = getBaseType(get_fn_expr_argtype(fcinfo->flinfo, 2 * i));
-		Oid quantity_type = getBaseType(get_fn_expr_argtype(fcinfo->flinfo, 2 * i + 1));
-		Node *name = argument_node(fcinfo, 2 * i);
+		Oid name_type = getBaseType(get_fn_expr_argtype(fcinfo->flinfo, first + 2 * i));
+		Oid quantity_type = getBaseType(get_fn_expr_argtype(fcinfo->flinfo, first + 2 * i + 1));
+		Node *name = argument_node(fcinfo, first + 2 * i);
 		UsagePair *pair = &args->pair[i];
 
-		pair->quantity = 2 * i + 1;
+		pair->quantity = first + 2 * i + 1;
 		if (name_type != TEXTOID && name_type != VARCHAROID && name_type != UNKNOWNOID)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("argument %d of meter.usage is of type %s, not the name of a unit",
-							2 * i + 1, format_type_be(name_type)),
-					 errhint("Write pairs of a unit and its quantity: "
-							 "meter.usage('input_tokens', 1200, 'output_tokens', 88).")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("argument %d of %s is of type %s, not the name of a unit",
+								   first + 2 * i + shown, function, format_type_be(name_type)),
+							errhint("Write pairs of a unit and its quantity: "
+									"meter.usage('input_tokens', 1200, 'output_tokens', 88).")));
 		switch (quantity_type)
 		{
 			case INT2OID:
@@ -754,34 +728,37 @@ resolve_arguments(FunctionCallInfo fcinfo)
 			case FLOAT4OID:
 			case FLOAT8OID:
 				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-								errmsg("argument %d of meter.usage is of type %s", 2 * i + 2,
-									   format_type_be(quantity_type)),
+								errmsg("argument %d of %s is of type %s", first + 2 * i + 1 + shown,
+									   function, format_type_be(quantity_type)),
 								errdetail("Quantities are exact; a floating-point number is not."),
 								errhint("Cast it to numeric, rounded as you mean it.")));
 				break;
 			case UNKNOWNOID:
-				if (PG_ARGISNULL(2 * i + 1))
+				if (PG_ARGISNULL(first + 2 * i + 1))
 				{
 					pair->kind = QUANTITY_NULL;
 					break;
 				}
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("argument %d of meter.usage is a text, not a number", 2 * i + 2),
+						 errmsg("argument %d of %s is a text, not a number",
+								first + 2 * i + 1 + shown, function),
 						 errhint("Write the number without quotes, or cast it to numeric.")));
 				break;
 			default:
-				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-								errmsg("argument %d of meter.usage is of type %s, not a quantity",
-									   2 * i + 2, format_type_be(quantity_type)),
-								errhint("A quantity is a smallint, integer, bigint or numeric.")));
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("argument %d of %s is of type %s, not a quantity",
+								first + 2 * i + 1 + shown, function, format_type_be(quantity_type)),
+						 errhint("A quantity is a smallint, integer, bigint or numeric.")));
 		}
 
 		/* a parameter may change between two calls, whatever get_fn_expr_arg_stable says */
-		if (name != NULL && IsA(name, Const) && !PG_ARGISNULL(2 * i))
+		if (name != NULL && IsA(name, Const) && !PG_ARGISNULL(first + 2 * i))
 		{
-			char *string = name_type == UNKNOWNOID ? DatumGetCString(PG_GETARG_DATUM(2 * i))
-												   : text_to_cstring(PG_GETARG_TEXT_PP(2 * i));
+			char *string = name_type == UNKNOWNOID
+							   ? DatumGetCString(PG_GETARG_DATUM(first + 2 * i))
+							   : text_to_cstring(PG_GETARG_TEXT_PP(first + 2 * i));
 			int length = (int) strlen(string);
 
 			usage_check_name(string, length, NULL);
@@ -818,9 +795,9 @@ resolve_arguments(FunctionCallInfo fcinfo)
 	return args;
 }
 
-/* The slow path of meter.usage(): names that may differ from row to row. */
-static struct varlena *
-usage_from_arguments(FunctionCallInfo fcinfo, UsageArgs *args)
+/* Returns the usage of a call's pairs, whose names may differ from row to row. */
+struct varlena *
+usage_args_build(FunctionCallInfo fcinfo, const UsageArgs *args)
 {
 	Bucket units[FUNC_MAX_ARGS / 2];
 	Bucket buckets[FUNC_MAX_ARGS / 2];
@@ -836,7 +813,8 @@ usage_from_arguments(FunctionCallInfo fcinfo, UsageArgs *args)
 
 		if (PG_ARGISNULL(pair->quantity - 1))
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("argument %d of meter.usage, a unit, is NULL", pair->quantity)));
+							errmsg("argument %d of %s, a unit, is NULL",
+								   pair->quantity - 1 + args->shown, args->function)));
 		if (pair->cstring)
 		{
 			name = DatumGetCString(PG_GETARG_DATUM(pair->quantity - 1));

@@ -47,6 +47,42 @@ typedef struct Bucket
 	Dec quantity; /* set only where not whole: see bucket_quantity() */
 } Bucket;
 
+/* What kind of argument a quantity is, where usage comes as pairs of arguments. */
+typedef enum QuantityKind
+{
+	QUANTITY_INT2,
+	QUANTITY_INT4,
+	QUANTITY_INT8,
+	QUANTITY_NUMERIC,
+	QUANTITY_NULL
+} QuantityKind;
+
+typedef struct UsagePair
+{
+	int quantity; /* which argument */
+	QuantityKind kind;
+	bool cstring; /* a name whose type is still unknown comes as a C string */
+	int head_length;
+	uint8 head[1 + UNIT_NAME_MAX]; /* the entry's code byte and name */
+} UsagePair;
+
+/*
+ * What a function of (unit, quantity, ...) finds out about its arguments once a query: their types and,
+ * where all names are constants, the entries' order and first bytes.
+ */
+typedef struct UsageArgs
+{
+	const char *function; /* for errors, with the number that its first argument has */
+	int shown;
+	int pairs;
+	bool constant;
+	Size bound; /* no result is longer */
+	UsagePair pair[FLEXIBLE_ARRAY_MEMBER];
+} UsageArgs;
+
+extern UsageArgs *usage_args_resolve(FunctionCallInfo fcinfo, const char *function, int first,
+									 int shown, MemoryContext context);
+extern struct varlena *usage_args_build(FunctionCallInfo fcinfo, const UsageArgs *args);
 extern const uint8 *usage_read_long(const uint8 *p, Bucket *bucket);
 
 /* Begins to read a detoasted usage, packed or not. */
@@ -113,6 +149,38 @@ usage_next(UsageReader *reader, Bucket *bucket)
 	return true;
 }
 
+/*
+ * Sets what the next entry says and where it ends, where it is a well-known unit's
+ * and a whole quantity of at most three bytes: the short way for the hottest loop.
+ */
+static inline bool
+usage_peek_small(const UsageReader *reader, uint32 *code, int64 *count, const uint8 **next)
+{
+	const uint8 *p = reader->next;
+	uint32 u = p[1];
+
+	if (unlikely(p[0] >= UNIT_CUSTOM))
+		return false;
+	*next = p + 2;
+	if (u & 0x80)
+	{
+		u = (u & 0x7F) | ((uint32) p[2] << 7);
+		*next = p + 3;
+		if (p[2] & 0x80)
+		{
+			u = (u & 0x3FFF) | ((uint32) p[3] << 14);
+			*next = p + 4;
+			if (unlikely(p[3] & 0x80))
+				return false;
+		}
+	}
+	if (unlikely(u & 1))
+		return false;
+	*code = p[0];
+	*count = (int64) (u >> 2) ^ -(int64) ((u >> 1) & 1);
+	return true;
+}
+
 /* Returns a bucket's quantity. */
 static inline Dec
 bucket_quantity(const Bucket *bucket)
@@ -143,6 +211,27 @@ usage_write_whole(uint8 *p, int64 count)
 {
 	uint64 rest = usage_zigzag(count);
 	uint8 byte = (uint8) ((rest & 0x3F) << 1);
+
+	/* one to three bytes hold nearly every count */
+	if (likely(rest < (1 << 20)))
+	{
+		uint32 u = (uint32) rest << 1;
+
+		if (u < (1 << 7))
+		{
+			p[0] = (uint8) u;
+			return p + 1;
+		}
+		p[0] = (uint8) u | 0x80;
+		if (u < (1 << 14))
+		{
+			p[1] = (uint8) (u >> 7);
+			return p + 2;
+		}
+		p[1] = (uint8) (u >> 7) | 0x80;
+		p[2] = (uint8) (u >> 14);
+		return p + 3;
+	}
 
 	for (rest >>= 6; rest != 0; rest >>= 7)
 	{

@@ -105,6 +105,39 @@ SELECT meter.total_cost(card, 'gpt', '2025-01-15', '{}') FROM card WHERE false;
 SELECT meter.total_cost(card, 'gpt', '2025-01-15', '{"input_tokens": 4}', variant) FROM card, unnest('{standard, batch, byok, flex, NULL}'::text[]) AS variant;
 SELECT meter.total_cost(card, 'any', '2025-01-15', '{"x": 170141183460469231731687303}') FROM card, generate_series(1, 3);
 
+-- from columns: the same as with a usage of them, in every way that a row can be odd
+CREATE TABLE columns (item text, at timestamptz, unit text, i2 smallint, i4 integer, i8 bigint, n numeric);
+INSERT INTO columns VALUES
+	('gpt', '2025-01-15', 'audio_seconds', 1, 2, 3, 4.5),
+	('gpt', '2025-01-15', 'my_unit', 1, NULL, 3, NULL),
+	('gpt', '2025-01-15', 'my_unit', -1, -2, -3, -4.5),
+	('gpt', '2025-01-15', 'web_searches', 1, 2, 3, 0),
+	('gpt', '2025-01-15', 'web_searches', 1, 2, 3, 1),
+	('what', '2025-01-15', 'my_unit', 1, 2, 3, 1),
+	(NULL, '2025-01-15', 'my_unit', 1, 2, 3, 1),
+	('gpt', NULL, 'my_unit', 1, 2, 3, 1),
+	('long', '2025-01-15', 'requests', 1, 1000, 200000, 4.5),
+	('long', '2025-01-15', 'requests', 1, 1000, 200001, 4.5),
+	('night', '2025-01-15 17:00', 'requests', NULL, NULL, 7, NULL);
+SELECT
+	meter.total_cost(card, item, at, 'output_tokens', i4, 'input_tokens', i8) FILTER (WHERE item <> 'night') AS fast,
+	meter.total_cost(card, item, at, meter.usage('output_tokens', i4, 'input_tokens', i8)) FILTER (WHERE item <> 'night') AS same,
+	meter.total_cost(card, item, at, 'input_tokens', i8, unit, n, 'actions'::text, i2) AS slow,
+	meter.total_cost(card, item, at, meter.usage('input_tokens', i8, unit, n, 'actions'::text, i2)) AS same,
+	meter.total_cost(card, item, at, 'output_tokens', i2) AS short,
+	meter.total_cost(card, item, at, meter.usage('output_tokens', i2)) AS same
+FROM card, columns WHERE item IS DISTINCT FROM 'long';
+SELECT item, at, meter.total_cost(card, item, at, 'output_tokens', i4, 'input_tokens', i8) OVER w AS columns, meter.total_cost(card, item, at, meter.usage('output_tokens', i4, 'input_tokens', i8)) OVER w AS usage
+FROM card, columns WINDOW w AS (PARTITION BY item, at) ORDER BY item, at;
+SELECT meter.total_cost(card, item, at, 'output_tokens', i4, 'output_tokens', i8) FROM card, columns;
+SELECT meter.total_cost(card, item, at, 'output_tokens', -i4, 'input_tokens', i8) FROM card, columns;
+SELECT meter.total_cost(card, item, at, 'output_tokens', i4, 'input_tokens') FROM card, columns;
+SELECT meter.total_cost(card, item, at, 'output_tokens', i4::float8) FROM card, columns;
+SELECT meter.total_cost(card, item, at, 'Output Tokens', i4) FROM card, columns;
+SELECT meter.total_cost(card, item, at, NULL, i4) FROM card, columns;
+SELECT meter.total_cost(card, item, at, 'output_tokens', i4, i8, 1) FROM card, columns;
+DROP TABLE columns;
+
 -- on a table: serial, parallel, per row, as a window, from a column that is toasted
 CREATE TABLE event AS
 	SELECT (ARRAY['gpt', 'long', 'night', 'own', 'kin', 'nothing'])[1 + i % 6] AS item, timestamptz '2025-01-01' + i * interval '97 minutes' AS at,
