@@ -309,3 +309,65 @@ CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity numeric, res
 AS 'MODULE_PATHNAME', 'meter_marginal_charge_by_bytes' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, numeric, tstzrange) IS
 'Window function: each row''s share of what its partition is charged, which is the charge of the running total after the row less the charge before it. The first row''s share is the charge of its quantity, with the first fee and the minimum. So the shares of a partition add up exactly to the charge of its total, for every model; a share is negative where a row makes the earlier ones cheaper. Rows are taken in the window''s order, without regard to peers or frames: order by something unique, such as (at, id). The running total starts again, and another tariff may begin, where `reset` (the period, or its start) differs from that of the row before; NULL is a value of its own. A row whose tariff or quantity is NULL has no share (NULL) and counts for nothing. Quantities may be negative, a running total below zero is an error, and so is a second tariff in a partition without a reset.';
+
+-- The same without making a numeric of each quantity, which costs as much as charging it.
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity bigint) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_int8' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, bigint) IS
+'marginal_charge of whole quantities.';
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity bigint, reset date) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_by_value_int8' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, bigint, date) IS
+'marginal_charge of whole quantities, which starts again where `reset` differs from the row before.';
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity bigint, reset timestamptz) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_by_value_int8' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, bigint, timestamptz) IS
+'marginal_charge of whole quantities, which starts again where `reset` differs from the row before.';
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity bigint, reset text) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_by_bytes_int8' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, bigint, text) IS
+'marginal_charge of whole quantities, which starts again where `reset` differs from the row before.';
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity bigint, reset daterange) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_by_bytes_int8' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, bigint, daterange) IS
+'marginal_charge of whole quantities, which starts again where `reset` differs from the row before.';
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity bigint, reset tstzrange) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_by_bytes_int8' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, bigint, tstzrange) IS
+'marginal_charge of whole quantities, which starts again where `reset` differs from the row before.';
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity integer) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, integer) IS
+'marginal_charge of whole quantities.';
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity integer, reset date) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_by_value_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, integer, date) IS
+'marginal_charge of whole quantities, which starts again where `reset` differs from the row before.';
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity integer, reset timestamptz) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_by_value_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, integer, timestamptz) IS
+'marginal_charge of whole quantities, which starts again where `reset` differs from the row before.';
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity integer, reset text) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_by_bytes_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, integer, text) IS
+'marginal_charge of whole quantities, which starts again where `reset` differs from the row before.';
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity integer, reset daterange) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_by_bytes_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, integer, daterange) IS
+'marginal_charge of whole quantities, which starts again where `reset` differs from the row before.';
+
+CREATE FUNCTION meter.marginal_charge(tariff meter.tariff, quantity integer, reset tstzrange) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_marginal_charge_by_bytes_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.marginal_charge(meter.tariff, integer, tstzrange) IS
+'marginal_charge of whole quantities, which starts again where `reset` differs from the row before.';

@@ -16,6 +16,8 @@
  */
 #include "tariff.h"
 
+#include "catalog/pg_type.h"
+#include "common/int.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
 #include "utils/builtins.h"
@@ -50,8 +52,10 @@ StaticAssertDecl(offsetof(ChargeState, tariff) % MAXIMUM_ALIGNOF == 0,
 /* What marginal_charge knows of its partition. */
 typedef struct Marginal
 {
-	Dec sum;	/* of the quantities since the last reset */
-	Dec charge; /* of that sum */
+	Dec sum;	 /* of the quantities since the last reset, where one of them is not whole */
+	Dec charge;	 /* of that sum */
+	int64 count; /* the sum where all quantities are whole, which is cheaper to charge */
+	bool counts;
 	Tariff *tariff;
 	Size tariff_capacity;
 	bool started;
@@ -75,7 +79,9 @@ static void put_line(ReturnSetInfo *result, const char *kind, const TariffTier *
 static ChargeState *make_state(const Tariff *tariff, Dec quantity);
 static ChargeState *state_to_change(FunctionCallInfo fcinfo, int argument);
 pg_noreturn static void refuse_other_tariff(const Tariff *a, const Tariff *b);
-static Datum marginal_charge(FunctionCallInfo fcinfo, ResetKind kind);
+static inline Datum marginal_charge(FunctionCallInfo fcinfo, ResetKind kind, Oid quantity_type);
+static inline void marginal_count(Marginal *m, int64 quantity);
+static inline void marginal_add(Marginal *m, Dec quantity);
 static inline bool resets(Marginal *m, MemoryContext context, ResetKind kind, Datum value,
 						  bool isnull);
 static void keep_tariff(Marginal *m, MemoryContext context, const Tariff *tariff);
@@ -344,25 +350,70 @@ meter_charge_state_recv(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(make_state(tariff_read(buffer), quantity));
 }
 
+/* of marginal_charge(tariff, numeric) */
 PG_FUNCTION_INFO_V1(meter_marginal_charge);
 Datum
 meter_marginal_charge(PG_FUNCTION_ARGS)
 {
-	return marginal_charge(fcinfo, RESET_NONE);
+	return marginal_charge(fcinfo, RESET_NONE, NUMERICOID);
 }
 
+PG_FUNCTION_INFO_V1(meter_marginal_charge_int8);
+Datum
+meter_marginal_charge_int8(PG_FUNCTION_ARGS)
+{
+	return marginal_charge(fcinfo, RESET_NONE, INT8OID);
+}
+
+PG_FUNCTION_INFO_V1(meter_marginal_charge_int4);
+Datum
+meter_marginal_charge_int4(PG_FUNCTION_ARGS)
+{
+	return marginal_charge(fcinfo, RESET_NONE, INT4OID);
+}
+
+/* of marginal_charge(tariff, numeric, date) and the like */
 PG_FUNCTION_INFO_V1(meter_marginal_charge_by_value);
 Datum
 meter_marginal_charge_by_value(PG_FUNCTION_ARGS)
 {
-	return marginal_charge(fcinfo, RESET_VALUE);
+	return marginal_charge(fcinfo, RESET_VALUE, NUMERICOID);
 }
 
+PG_FUNCTION_INFO_V1(meter_marginal_charge_by_value_int8);
+Datum
+meter_marginal_charge_by_value_int8(PG_FUNCTION_ARGS)
+{
+	return marginal_charge(fcinfo, RESET_VALUE, INT8OID);
+}
+
+PG_FUNCTION_INFO_V1(meter_marginal_charge_by_value_int4);
+Datum
+meter_marginal_charge_by_value_int4(PG_FUNCTION_ARGS)
+{
+	return marginal_charge(fcinfo, RESET_VALUE, INT4OID);
+}
+
+/* of marginal_charge(tariff, numeric, text) and the like */
 PG_FUNCTION_INFO_V1(meter_marginal_charge_by_bytes);
 Datum
 meter_marginal_charge_by_bytes(PG_FUNCTION_ARGS)
 {
-	return marginal_charge(fcinfo, RESET_BYTES);
+	return marginal_charge(fcinfo, RESET_BYTES, NUMERICOID);
+}
+
+PG_FUNCTION_INFO_V1(meter_marginal_charge_by_bytes_int8);
+Datum
+meter_marginal_charge_by_bytes_int8(PG_FUNCTION_ARGS)
+{
+	return marginal_charge(fcinfo, RESET_BYTES, INT8OID);
+}
+
+PG_FUNCTION_INFO_V1(meter_marginal_charge_by_bytes_int4);
+Datum
+meter_marginal_charge_by_bytes_int4(PG_FUNCTION_ARGS)
+{
+	return marginal_charge(fcinfo, RESET_BYTES, INT4OID);
 }
 
 /*
@@ -370,8 +421,8 @@ meter_marginal_charge_by_bytes(PG_FUNCTION_ARGS)
  * before the row, which is nothing for the first row since a reset. A row without a
  * tariff or a quantity has no share and counts for nothing.
  */
-static Datum
-marginal_charge(FunctionCallInfo fcinfo, ResetKind kind)
+static pg_attribute_always_inline Datum
+marginal_charge(FunctionCallInfo fcinfo, ResetKind kind, Oid quantity_type)
 {
 	WindowObject window = PG_WINDOW_OBJECT();
 	Marginal *m = WinGetPartitionLocalMemory(window, sizeof(Marginal));
@@ -383,7 +434,6 @@ marginal_charge(FunctionCallInfo fcinfo, ResetKind kind)
 	bool no_quantity;
 	bool no_reset = false;
 	const Tariff *t;
-	Dec quantity;
 	Dec before;
 
 	/* what lies behind us is never looked at again: the window need not keep it */
@@ -402,22 +452,59 @@ marginal_charge(FunctionCallInfo fcinfo, ResetKind kind)
 
 	t = tariff_fetch(tariff_value, (TariffCache **) &fcinfo->flinfo->fn_extra,
 					 fcinfo->flinfo->fn_mcxt);
-	quantity = dec_from_numeric(quantity_value, "quantity");
 	if (unlikely(resets(m, context, kind, reset_value, no_reset)))
 	{
 		keep_tariff(m, context, t);
-		m->sum = quantity;
+		m->count = 0;
+		m->counts = true;
 		before = 0;
 	}
 	else
 	{
 		if (unlikely(!tariff_same(m->tariff, t)))
 			refuse_other_tariff(m->tariff, t);
-		m->sum = dec_add(m->sum, quantity);
 		before = m->charge;
 	}
-	m->charge = tariff_charge(t, m->sum);
+	if (quantity_type == INT4OID)
+		marginal_count(m, DatumGetInt32(quantity_value));
+	else if (quantity_type == INT8OID)
+		marginal_count(m, DatumGetInt64(quantity_value));
+	else
+		marginal_add(m, dec_from_numeric(quantity_value, "quantity"));
+	m->charge = m->counts ? tariff_charge_count(t, m->count) : tariff_charge(t, m->sum);
 	return dec_to_numeric(dec_sub(m->charge, before));
+}
+
+/* Adds a whole quantity to the running total. */
+static inline void
+marginal_count(Marginal *m, int64 quantity)
+{
+	int64 count;
+
+	if (likely(m->counts && !pg_add_s64_overflow(m->count, quantity, &count)))
+		m->count = count;
+	else
+	{
+		if (m->counts)
+			m->sum = dec_from_int64(m->count);
+		m->counts = false;
+		m->sum = dec_add(m->sum, dec_from_int64(quantity));
+	}
+}
+
+/* Adds a quantity of any kind to the running total. */
+static inline void
+marginal_add(Marginal *m, Dec quantity)
+{
+	if (m->counts && dec_fits_int64(quantity) && (int64) quantity % (int64) DEC_ONE == 0)
+	{
+		marginal_count(m, (int64) quantity / (int64) DEC_ONE);
+		return;
+	}
+	if (m->counts)
+		m->sum = dec_from_int64(m->count);
+	m->counts = false;
+	m->sum = dec_add(m->sum, quantity);
 }
 
 /* Whether the running total begins anew with this row; remembers its `reset`. */

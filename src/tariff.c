@@ -295,6 +295,17 @@ tariff_charge(const Tariff *t, Dec quantity)
 	return finish(t, charge_exactly(t, net_quantity(t, quantity)), NULL);
 }
 
+/* Returns tariff_charge() of a whole quantity. */
+Dec
+tariff_charge_count(const Tariff *t, int64 count)
+{
+	if (unlikely(count < 0))
+		refuse_negative(dec_from_int64(count));
+	if (likely((t->flags & TARIFF_COUNTS) && count < PG_INT64_MAX))
+		return finish(t, charge_count(t, count > t->count_free ? count - t->count_free : 0), NULL);
+	return tariff_charge(t, dec_from_int64(count));
+}
+
 /* Returns what the tiers charge for a net count: products of 64 bits each are exact. */
 static Dec
 charge_count(const Tariff *t, int64 net)

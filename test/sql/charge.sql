@@ -250,6 +250,21 @@ SELECT count(*) FROM (
 SELECT array_agg(share) FROM (
     SELECT meter.marginal_charge('volume: up to 3 at 2; above at 1', 1) OVER (ORDER BY 1 RANGE CURRENT ROW) AS share FROM generate_series(1, 5)
 ) AS s;
+-- whole quantities of each type, and totals that no bigint holds
+SELECT id, n FROM (
+    SELECT id, n,
+        meter.marginal_charge(tariff, k::numeric) OVER ordered AS share, meter.marginal_charge(tariff, k) OVER ordered AS share8,
+        meter.marginal_charge(tariff, k::integer) OVER ordered AS share4,
+        meter.marginal_charge(tariff, k::numeric, day) OVER ordered AS by_date, meter.marginal_charge(tariff, k, day) OVER ordered AS by_date8,
+        meter.marginal_charge(tariff, k::integer, instant) OVER ordered AS by_instant4, meter.marginal_charge(tariff, k, label) OVER ordered AS by_text8,
+        meter.marginal_charge(tariff, k::integer, span) OVER ordered AS by_span4, meter.marginal_charge(tariff, k, days) OVER ordered AS by_days8
+    FROM shared, LATERAL (SELECT least(trunc(q), 1000000)::bigint AS k) AS whole
+    WINDOW ordered AS (PARTITION BY id ORDER BY n)
+) AS s
+WHERE share8 <> share OR share4 <> share OR by_date8 <> by_date OR by_instant4 <> by_date OR by_text8 <> by_date OR by_span4 <> by_date
+    OR by_days8 <> by_date;
+SELECT q, meter.marginal_charge('at 1', q) OVER (ORDER BY n) AS share, meter.marginal_charge('at 1', q::numeric) OVER (ORDER BY n) AS same
+FROM (VALUES (1, 9223372036854775807), (2, 9223372036854775807), (3, -9223372036854775807), (4, -9223372036854775807)) AS v (n, q);
 -- a reset may bring another tariff; NULL rows have no share; corrections may be negative
 SELECT at, meter.marginal_charge(tariff, q, month) OVER (ORDER BY at)
 FROM (VALUES (1, 'at 1 plus 5'::meter.tariff, 2, 'a'), (2, 'at 1 plus 5', NULL, 'b'), (3, NULL, 7, 'c'), (4, 'at 1 plus 5', -1, 'a'),
