@@ -3,6 +3,7 @@
 SET search_path = pg_catalog;
 
 -- The array, row and multirange types that come with another object are members from PostgreSQL 17 on.
+-- Array, row and multirange types, which come with another object, are members from 17 on.
 CREATE TEMP VIEW member AS
 SELECT classid, objid
 FROM pg_depend
@@ -53,7 +54,7 @@ LANGUAGE sql IMMUTABLE
 RETURN replace(regexp_replace($1, '\s+', ' ', 'g'), '|', '\|');
 
 -- The routines of some kinds: a heading a name, a signature and its comment an overload.
-CREATE FUNCTION pg_temp.routines(kinds "char"[]) RETURNS SETOF text
+CREATE FUNCTION pg_temp.routines(kinds "char"[]) RETURNS text
 LANGUAGE sql
 RETURN (
 	WITH named AS (
@@ -64,20 +65,25 @@ RETURN (
 	SELECT string_agg(format(E'### %s\n\n%s\n', proname, entries), E'\n' ORDER BY proname COLLATE "C")
 	FROM named);
 
--- The relations of some kinds with their columns.
-CREATE FUNCTION pg_temp.relations(kinds "char"[]) RETURNS SETOF text
+-- The columns of a relation or composite type, as a table where they have comments; nothing for
+-- another type.
+CREATE FUNCTION pg_temp.columns(relation oid) RETURNS text
 LANGUAGE sql
 RETURN (
-	WITH columns AS (
-		SELECT attrelid, string_agg(format('| `%s` | %s%s | %s |', attname, format_type(atttypid, atttypmod),
-				CASE WHEN attnotnull THEN ' not null' END,
-				coalesce(pg_temp.one_line(col_description(attrelid, attnum)), '')), E'\n' ORDER BY attnum) AS lines
-		FROM pg_attribute
-		WHERE attnum > 0 AND NOT attisdropped
-		GROUP BY attrelid)
-	SELECT string_agg(format(E'### meter.%s\n\n%s\n\n| column | type | meaning |\n|---|---|---|\n%s\n', relname, comment, lines),
-		E'\n' ORDER BY relname COLLATE "C")
-	FROM relation JOIN columns ON attrelid = oid
+	SELECT CASE WHEN bool_or(meaning IS NOT NULL) THEN
+			E'\n| column | type | meaning |\n|---|---|---|\n'
+			|| string_agg(format(E'| `%s` | %s | %s |\n', attname, type, pg_temp.one_line(meaning)), '' ORDER BY attnum)
+		ELSE E'\nColumns: ' || string_agg(format('`%s` %s', attname, type), ', ' ORDER BY attnum) || E'.\n' END
+	FROM pg_attribute, format_type(atttypid, atttypmod) AS format,
+		concat_ws(' ', format, CASE WHEN attnotnull THEN 'not null' END) AS type,
+		col_description(attrelid, attnum) AS meaning
+	WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped);
+
+CREATE FUNCTION pg_temp.relations(kinds "char"[]) RETURNS text
+LANGUAGE sql
+RETURN (
+	SELECT string_agg(format(E'### meter.%s\n\n%s\n%s', relname, comment, pg_temp.columns(oid)), E'\n' ORDER BY relname COLLATE "C")
+	FROM relation
 	WHERE relkind = ANY (kinds));
 
 -- A section, where there is anything in it.
@@ -89,7 +95,7 @@ SELECT format(E'# Reference\n\nVersion %s. Made by `make docs` from the comments
 	extversion, obj_description('meter'::regnamespace, 'pg_namespace'))
 FROM pg_extension WHERE extname = 'meter';
 
-SELECT pg_temp.section('Types', string_agg(format(E'### meter.%s\n\n%s\n', typname, obj_description(pg_type.oid, 'pg_type')), E'\n'
+SELECT pg_temp.section('Types', string_agg(format(E'### meter.%s\n\n%s\n%s', typname, obj_description(pg_type.oid, 'pg_type'), pg_temp.columns(typrelid)), E'\n'
 	ORDER BY typname COLLATE "C"))
 FROM pg_type JOIN member ON classid = 'pg_type'::regclass AND objid = pg_type.oid
 WHERE pg_type.oid NOT IN (SELECT oid FROM behind);
