@@ -78,6 +78,8 @@ REGRESS_OPTS = --inputdir=test --outputdir=.build --load-extension=btree_gist --
 ISOLATION = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=.build --load-extension=btree_gist --load-extension=meter
 
+NO_INSTALLCHECK = 1
+
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifeq ($(PGXS),)
 $(error PostgreSQL's server headers are not here ($(PG_CONFIG) --pgxs names nothing): run scripts/deps, or set PG_CONFIG)
@@ -88,6 +90,14 @@ all: $(DATA_built)
 
 sql/meter--$(EXTVERSION).sql: $(PARTS) meter.control
 	cat $(PARTS) > $@.tmp && mv $@.tmp $@
+
+# As PGXS has it, but each test has a database of its own, with nothing in it but the extension.
+installcheck:
+	@status=0; \
+	for test in $(REGRESS); do $(pg_regress_installcheck) $(REGRESS_OPTS) $$test || status=1; done; \
+	for test in $(ISOLATION); do $(pg_isolation_regress_installcheck) $(ISOLATION_OPTS) $$test || status=1; done; \
+	exit $$status
+.PHONY: installcheck
 
 # Objects are made anew for another server or other flags, not only for another source.
 BUILT_FOR = .build/built-for
