@@ -1,0 +1,182 @@
+-- Every aggregate: serial = parallel = partition by partition = over a window = from
+-- states that went through text and binary, and all of them the plain SQL.
+
+CREATE TABLE row_of (
+    id bigint, g integer, chunk integer, at timestamptz, quantity numeric, whole bigint, small integer,
+    tariff meter.tariff, anchor timestamptz, anchor_date date, every interval, zone text,
+    item text, variant text, usage meter.usage, value numeric, fraction numeric
+) PARTITION BY HASH (g);
+CREATE TABLE row_of_0 PARTITION OF row_of FOR VALUES WITH (MODULUS 3, REMAINDER 0);
+CREATE TABLE row_of_1 PARTITION OF row_of FOR VALUES WITH (MODULUS 3, REMAINDER 1);
+CREATE TABLE row_of_2 PARTITION OF row_of FOR VALUES WITH (MODULUS 3, REMAINDER 2);
+
+-- A group has one tariff, anchor, length and zone; groups are of very different sizes, and
+-- the last one has nothing but NULLs.
+INSERT INTO row_of
+SELECT e.id, e.g, pick(e.id, 201, 5), e.at,
+       CASE WHEN pick(e.id, 202, 50) = 0 THEN NULL ELSE trunc(decimal_of(e.id, 203, 5), 11) END,
+       h(e.id, 204) % 1000000, pick(e.id, 205, 10000),
+       t.tariff,
+       timestamptz '2025-01-31 13:00Z' + pick(e.g, 206, 60) * interval '1 day',
+       date '2025-01-31' + pick(e.g, 206, 60),
+       (ARRAY[interval '1 month', '7 days', '1 year', '3 months', '36 hours', '1 day'])[1 + pick(e.g, 207, 6)],
+       (ARRAY['Europe/Berlin', 'UTC', 'America/New_York', 'Pacific/Apia', 'Asia/Kolkata'])[1 + pick(e.g, 208, 5)],
+       e.item, e.variant, e.usage,
+       CASE pick(e.id, 209, 40) WHEN 0 THEN NULL WHEN 1 THEN 0 ELSE decimal_of(e.id, 210, 7) END,
+       CASE e.g % 3 WHEN 0 THEN 0.05 WHEN 1 THEN 0.5 ELSE 1 END
+FROM (SELECT *, least(pick(id, 200, 37), pick(id, 211, 37)) AS g FROM event WHERE id <= 20000) AS e
+JOIN (SELECT row_number() OVER (ORDER BY id) - 1 AS n, tariff FROM tariff
+      WHERE id NOT IN (SELECT id FROM tier_row WHERE per < 0.001) ORDER BY id LIMIT 37) AS t ON t.n = e.g;
+INSERT INTO row_of (id, g, chunk) SELECT -i, 37, i % 5 FROM generate_series(1, 20) AS i;
+-- rates and usage small enough that no sum leaves the range
+CREATE TABLE mild_card AS
+SELECT meter.rate_card(item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence) AS card
+FROM rate_row WHERE card = 1 AND per >= 0.001;
+UPDATE row_of SET usage = '{}' WHERE EXISTS (SELECT FROM meter.each(usage) AS u WHERE abs(u.quantity) > 10000000);
+ANALYZE row_of;
+CREATE TABLE plain_row AS SELECT * FROM row_of;
+CREATE TABLE card_row AS
+SELECT card AS g, pick(h(hashtext(item || unit || valid::text), precedence), 220, 5) AS chunk, *
+FROM rate_row WHERE card <= 20;
+ANALYZE plain_row, card_row;
+
+CREATE TABLE aggregate_of (n integer PRIMARY KEY, signature regprocedure, arguments text, source text, states text, type text);
+INSERT INTO aggregate_of (n, signature, arguments, source) VALUES
+    (1, 'pg_catalog.sum(meter.usage)', 'usage', 'row'),
+    (2, 'meter.total_cost(meter.rate_card, text, timestamptz, meter.usage, text)',
+        '(SELECT card FROM prop.mild_card), item, at, usage, variant', 'row'),
+    (3, 'meter.total_cost(meter.rate_card, text, timestamptz, meter.usage)',
+        '(SELECT card FROM prop.mild_card), item, at, usage', 'row'),
+    (4, 'meter.total_charge(meter.tariff, numeric)', 'tariff, quantity', 'row'),
+    (5, 'meter.charges_by_period(meter.tariff, timestamptz, numeric, timestamptz, interval, text)',
+        'tariff, at, quantity, anchor, every, zone', 'row'),
+    (6, 'meter.charges_by_period(meter.tariff, timestamptz, bigint, timestamptz, interval, text)',
+        'tariff, at, whole, anchor, every, zone', 'row'),
+    (7, 'meter.charges_by_period(meter.tariff, timestamptz, integer, timestamptz, interval, text)',
+        'tariff, at, small, anchor, every, zone', 'row'),
+    (8, 'meter.charges_by_period(meter.tariff, timestamptz, numeric, date, interval, text)',
+        'tariff, at, quantity, anchor_date, every, zone', 'row'),
+    (9, 'meter.charges_by_period(meter.tariff, timestamptz, bigint, date, interval, text)',
+        'tariff, at, whole, anchor_date, every, zone', 'row'),
+    (10, 'meter.charges_by_period(meter.tariff, timestamptz, integer, date, interval, text)',
+        'tariff, at, small, anchor_date, every, zone', 'row'),
+    (11, 'meter.gini(numeric)', 'value', 'row'),
+    (12, 'meter.top_share(numeric, numeric)', 'value, fraction', 'row'),
+    (13, 'meter.rate_card(text, text, numeric, numeric, tstzrange, text, numeric, time, time, integer)',
+        'item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence', 'card'),
+    (14, 'meter.rate_card(text, text, numeric, numeric, tstzrange)',
+        '''item'' || precedence || variant || coalesce(context_from, 0) || coalesce(daily_from::text, '''') || item, unit, price, per, valid', 'card'),
+    (15, 'meter.rate_card(text, text, numeric, numeric)',
+        'item || unit || md5(card_row::text), unit, price, per', 'card');
+
+CALL must_be_empty('every aggregate of the extension is looked at here', 1, $$
+    SELECT a.aggfnoid::regprocedure FROM pg_aggregate AS a
+    JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = a.aggfnoid AND d.deptype = 'e'
+    JOIN pg_extension AS x ON x.oid = d.refobjid AND x.extname = 'meter'
+    WHERE a.aggfnoid NOT IN (SELECT signature FROM prop.aggregate_of)$$);
+CALL must_be_empty('every state is a real type with a combine function, and no aggregate is finished twice', 1, $$
+    SELECT aggfnoid::regprocedure FROM pg_aggregate WHERE aggfnoid IN (SELECT signature FROM prop.aggregate_of)
+    AND (aggtranstype = 'internal'::regtype OR aggcombinefn = 0 OR agginitval IS NOT NULL)$$);
+
+CREATE TABLE result_of (n integer, way text, g integer, result text);
+
+-- Runs an aggregate under some settings and keeps its results. The plan is kept too, where it
+-- has to have a shape.
+CREATE FUNCTION run(way text, query text, needs text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+    plan text := '';
+    a record;
+BEGIN
+    FOR a IN SELECT *, signature::regproc::text AS name FROM aggregate_of ORDER BY n LOOP
+        DECLARE
+            statement text := replace(replace(replace(replace(query, '@call', format('%s(%s)', a.name, a.arguments)),
+                '@arguments', a.arguments), '@name', a.name), '@n', a.n::text);
+        BEGIN
+            statement := replace(statement, '@row', CASE a.source WHEN 'row' THEN 'prop.plain_row' ELSE 'prop.card_row' END);
+            CONTINUE WHEN statement LIKE '%row_of%' AND a.source <> 'row';
+            IF needs IS NOT NULL THEN
+                plan := '';
+                FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || statement LOOP
+                    plan := plan || line || E'\n';
+                END LOOP;
+                IF plan NOT LIKE needs THEN
+                    INSERT INTO failure (property, detail) VALUES (format('%s: the plan is one', way), a.name || E'\n' || plan);
+                END IF;
+            END IF;
+            EXECUTE format('INSERT INTO prop.result_of SELECT %s, %L, q.* FROM (%s) AS q', a.n, way, statement);
+        END;
+    END LOOP;
+END
+$$;
+
+SET max_parallel_workers_per_gather = 0;
+SELECT run('serial', 'SELECT g, (@call)::text FROM @row GROUP BY g');
+SELECT run('serial in another order', 'SELECT g, (@call)::text FROM (SELECT * FROM @row AS card_row ORDER BY md5(card_row::text)) AS card_row GROUP BY g');
+-- one row of a window says it for all: printing a card for every row takes long
+SELECT run('window', 'SELECT g, r::text FROM (SELECT g, row_number() OVER (PARTITION BY g) AS k,
+    @name(@arguments) OVER (PARTITION BY g ORDER BY chunk ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS r
+    FROM @row) AS w WHERE k = 1');
+SELECT run('window over peers', 'SELECT g, r::text FROM (SELECT g, row_number() OVER (PARTITION BY g) AS k,
+    @name(@arguments) OVER (PARTITION BY g) AS r FROM @row) AS w WHERE k = 1');
+
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET max_parallel_workers_per_gather = 2;
+SET parallel_leader_participation = on;
+ALTER TABLE plain_row SET (parallel_workers = 2);
+ALTER TABLE card_row SET (parallel_workers = 2);
+SELECT set_config('enable_sort', 'off', false);
+SELECT run('parallel', 'SELECT g, (@call)::text FROM @row GROUP BY g', '%Partial%');
+SET parallel_leader_participation = off;
+SELECT run('parallel, workers only', 'SELECT g, (@call)::text FROM @row GROUP BY g', '%Partial%');
+RESET parallel_leader_participation;
+RESET enable_sort;
+
+SET max_parallel_workers_per_gather = 0;
+SET enable_partitionwise_aggregate = on;
+SELECT run('partition by partition', 'SELECT g, (@call)::text FROM prop.row_of GROUP BY g', '%Append%Aggregate%');
+RESET enable_partitionwise_aggregate;
+
+-- States of chunks, combined by an aggregate whose transition is the combine function: as
+-- they are, through their text, and through their binary form, which takes another program
+-- (see states.pl).
+DO $$
+DECLARE
+    a record;
+    f record;
+BEGIN
+    FOR a IN SELECT *, signature::regproc::text AS name FROM prop.aggregate_of ORDER BY n LOOP
+        SELECT aggtransfn::regproc::text AS trans, aggcombinefn::regproc::text AS combine, aggfinalfn::regproc::text AS final,
+               format_type(aggtranstype, NULL) AS state,
+               (SELECT string_agg(format_type(t, NULL), ', ') FROM unnest(p.proargtypes) AS t) AS types
+        INTO f FROM pg_aggregate JOIN pg_proc AS p ON p.oid = aggfnoid WHERE aggfnoid = a.signature;
+        EXECUTE format('CREATE AGGREGATE prop.state_%s (%s) (SFUNC = %s, STYPE = %s, COMBINEFUNC = %s, PARALLEL = SAFE)',
+                       a.n, f.types, f.trans, f.state, f.combine);
+        EXECUTE format('CREATE AGGREGATE prop.combined_%s (%s) (SFUNC = %s, STYPE = %s, FINALFUNC = %s)',
+                       a.n, f.state, f.combine, f.state, f.final);
+        UPDATE prop.aggregate_of
+        SET type = f.state,
+            states = format('SELECT g, chunk, prop.state_%s(%s) AS state FROM prop.%s GROUP BY g, chunk',
+                            n, arguments, CASE source WHEN 'row' THEN 'plain_row' ELSE 'card_row' END)
+        WHERE n = a.n;
+    END LOOP;
+    FOR a IN SELECT * FROM prop.aggregate_of ORDER BY n LOOP
+        EXECUTE format($q$
+            INSERT INTO prop.result_of
+            SELECT %1$s, way, g, result FROM (
+                SELECT g, prop.combined_%1$s(state ORDER BY chunk)::text AS one,
+                       prop.combined_%1$s(state ORDER BY chunk DESC)::text AS two,
+                       prop.combined_%1$s(state::text::%2$s ORDER BY chunk)::text AS three
+                FROM (%3$s) AS s GROUP BY g) AS c
+            CROSS JOIN LATERAL (VALUES ('combined states', one), ('combined states in another order', two),
+                                       ('states through text', three)) AS v (way, result)$q$, a.n, a.type, a.states);
+        EXECUTE format($q$
+            INSERT INTO prop.failure (property, detail)
+            SELECT 'in(out(state)) is the state', %2$L || ' ' || left(state::text, 200)
+            FROM (%1$s) AS s WHERE state::text <> state::text::%2$s::text$q$, a.states, a.type);
+    END LOOP;
+END
+$$;

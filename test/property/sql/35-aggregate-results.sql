@@ -1,0 +1,93 @@
+SET search_path TO prop, pg_catalog, public;
+SELECT count(*) AS n FROM result_of \gset
+CALL must_be_empty('every way has as many groups', :n, $$
+    SELECT way, n, count(*) FROM prop.result_of GROUP BY way, n
+    HAVING count(*) <> (SELECT count(*) FROM prop.result_of AS s WHERE s.way = 'serial' AND s.n = result_of.n)$$);
+CALL must_be_empty('every way to aggregate ends in the serial result', :n, $$
+    SELECT a.signature, r.way, r.g, left(s.result, 200) AS serial, left(r.result, 200) AS got
+    FROM prop.result_of AS r
+    JOIN prop.result_of AS s ON (s.n, s.g) = (r.n, r.g) AND s.way = 'serial'
+    JOIN prop.aggregate_of AS a ON a.n = r.n
+    WHERE r.result IS DISTINCT FROM s.result$$);
+
+-- and the serial result is that of plain SQL
+CALL must_be_empty('sum(usage) is the sum of every unit', 38, $$
+    SELECT * FROM (
+        SELECT g, result::jsonb AS got,
+               (SELECT jsonb_object_agg(unit, total) FROM (
+                    SELECT u.unit, sum(u.quantity) AS total FROM prop.plain_row AS p, meter.each(p.usage) AS u
+                    WHERE p.g = r.g GROUP BY u.unit) AS t) AS expected
+        FROM prop.result_of AS r WHERE n = 1 AND way = 'serial') AS x
+    WHERE coalesce(got, '{}') <> coalesce(expected, '{}')$$);
+CALL must_be_empty('total_cost is the sum of costs', 38, $$
+    SELECT * FROM (
+        SELECT g, result::numeric AS got,
+               (SELECT sum(meter.cost((SELECT card FROM prop.mild_card), item, at, usage, variant))
+                FROM prop.plain_row AS p WHERE p.g = r.g) AS expected
+        FROM prop.result_of AS r WHERE n = 2 AND way = 'serial') AS x
+    WHERE coalesce(got, 0) <> coalesce(expected, 0)$$);
+CALL must_be_empty('charges_by_period charges the sums of periods', 38 * 3, $$
+    SELECT * FROM (
+        SELECT r.n, r.g,
+               (SELECT jsonb_agg(jsonb_build_array(lower(c.period), trim_scale(c.quantity), c.overage, c.charge) ORDER BY lower(c.period))
+                FROM unnest(result::meter.period_charge[]) AS c) AS got,
+               (SELECT jsonb_agg(jsonb_build_array(start, trim_scale(q), meter.overage(tariff, q), meter.charge(tariff, q)) ORDER BY start)
+                FROM (SELECT CASE WHEN r.n = 5 THEN meter.period_start(at, anchor, every, zone)
+                                  ELSE meter.period_start(at, anchor_date, every, zone) END AS start,
+                             tariff, sum(CASE r.n WHEN 10 THEN small WHEN 9 THEN whole ELSE quantity END) AS q
+                      FROM prop.plain_row AS p
+                      WHERE p.g = r.g AND (r.n <> 5 OR quantity IS NOT NULL) AND at IS NOT NULL
+                      GROUP BY 1, tariff) AS s) AS expected
+        FROM prop.result_of AS r WHERE n IN (5, 9, 10) AND way = 'serial') AS x
+    WHERE got IS DISTINCT FROM expected$$);
+CALL must_be_empty('gini is the mean difference over twice the mean', 38, $$
+    SELECT * FROM (
+        SELECT g, result::numeric AS got,
+               -- sum of (2 rank - n - 1) * value, over n times the sum
+               (SELECT prop.settle(sum((2 * rank - n - 1) * value), nullif(max(n) * sum(value), 0))
+                FROM (SELECT value, row_number() OVER (ORDER BY value) AS rank, count(*) OVER () AS n
+                      FROM prop.plain_row AS p WHERE p.g = r.g AND value IS NOT NULL) AS v) AS expected
+        FROM prop.result_of AS r WHERE n = 11 AND way = 'serial') AS x
+    WHERE got IS DISTINCT FROM expected$$);
+CALL must_be_empty('top_share is the largest over all', 38, $$
+    SELECT * FROM (
+        SELECT g, result::numeric AS got,
+               (SELECT prop.settle(sum(value) FILTER (WHERE rank <= ceil(n * fraction)), nullif(sum(value), 0))
+                FROM (SELECT value, fraction, row_number() OVER (ORDER BY value DESC) AS rank, count(*) OVER () AS n
+                      FROM prop.plain_row AS p WHERE p.g = r.g AND value IS NOT NULL) AS v) AS expected
+        FROM prop.result_of AS r WHERE n = 12 AND way = 'serial') AS x
+    WHERE got IS DISTINCT FROM expected$$);
+
+-- allocate: shares add up to the total, and none is further than a unit from its exact part
+CREATE TABLE allocation AS
+SELECT g, id, total, weight, digits,
+       meter.allocate(total, weight, digits) OVER (PARTITION BY g, digits ORDER BY id) AS share,
+       sum(weight) OVER (PARTITION BY g, digits) AS weights
+FROM (SELECT id, id % 300 AS g, digits, CASE WHEN (id % 300) % 4 = 0 THEN -1 ELSE 1 END * trunc(decimal_of(id % 300, 230, 6), digits) AS total,
+             CASE WHEN pick(id, 231, 6) = 0 THEN 0 ELSE decimal_of(id, 232, 4) END + CASE WHEN id < 300 THEN 1 ELSE 0 END AS weight
+      FROM generate_series(0, 8999) AS id, (VALUES (2), (0), (12)) AS d (digits)) AS w;
+CALL must_be_empty('shares add up to what is shared', 27000, $$
+    SELECT g, digits, total, sum(share) FROM prop.allocation GROUP BY g, digits, total HAVING sum(share) <> total$$);
+CALL must_be_empty('a share is its exact part, but for less than one unit', 27000, $$
+    SELECT * FROM prop.allocation
+    WHERE abs(share * weights - total * weight) >= weights * 10::numeric ^ -digits
+       OR weight = 0 AND share <> 0 OR trim_scale(share) <> round(share, digits)$$);
+
+-- rounding goes the same way on both sides of zero, and is numeric's own
+CREATE TABLE rounding AS
+SELECT id, CASE WHEN id % 5 = 0 THEN trunc(decimal_of(id, 240, 9)) + 0.5 * 10::numeric ^ -pick(id, 241, 12) ELSE decimal_of(id, 240, 9) END AS x,
+       pick(id, 242, 16) - 4 AS digits, (ARRAY['USD', 'JPY', 'KWD', 'CLF'])[1 + pick(id, 243, 4)] AS currency,
+       pick(id, 244, 4) * 11 + pick(id, 245, 11) AS part, 100 + pick(id, 246, 266) AS whole
+FROM generate_series(1, 20000) AS id;
+CALL must_be_empty('rounding is half away from zero, and symmetric', 20000, $$
+    SELECT * FROM prop.rounding
+    WHERE meter.round_quantity(x, 'round', digits) <> round(x, least(digits, 12))
+       OR meter.round_quantity(-x, 'round', digits) <> -round(x, least(digits, 12))
+       OR meter.round_quantity(-x, 'ceil', digits) <> -meter.round_quantity(x, 'floor', digits)
+       OR meter.round_money(x, currency) <> round(x, CASE currency WHEN 'JPY' THEN 0 WHEN 'USD' THEN 2 WHEN 'KWD' THEN 3 ELSE 4 END)
+       OR meter.round_money(-x, currency) <> -meter.round_money(x, currency)$$);
+CALL must_be_empty('prorated parts add up, and are symmetric', 20000, $$
+    SELECT * FROM prop.rounding
+    WHERE meter.prorate(x, 0, part, whole) + meter.prorate(x, part, whole, whole) <> x
+       OR meter.prorate(x, 0, part, whole) <> prop.settle(x * part, whole)
+       OR meter.prorate(-x, 0, part, whole) <> -meter.prorate(x, 0, part, whole)$$);
