@@ -47,6 +47,8 @@ INSERT INTO aggregate_of (n, signature, arguments, source) VALUES
         '(SELECT card FROM prop.mild_card), item, at, usage, variant', 'row'),
     (3, 'meter.total_cost(meter.rate_card, text, timestamptz, meter.usage)',
         '(SELECT card FROM prop.mild_card), item, at, usage', 'row'),
+    (16, 'meter.total_cost(meter.rate_card, text, timestamptz, text, "any")',
+        '(SELECT card FROM prop.mild_card), item, at, ''input_tokens'', whole, ''output_tokens'', quantity, ''x'', small, ''cache_read_tokens'', small', 'row'),
     (4, 'meter.total_charge(meter.tariff, numeric)', 'tariff, quantity', 'row'),
     (5, 'meter.charges_by_period(meter.tariff, timestamptz, numeric, timestamptz, interval, text)',
         'tariff, at, quantity, anchor, every, zone', 'row'),
@@ -151,7 +153,8 @@ BEGIN
     FOR a IN SELECT *, signature::regproc::text AS name FROM prop.aggregate_of ORDER BY n LOOP
         SELECT aggtransfn::regproc::text AS trans, aggcombinefn::regproc::text AS combine, aggfinalfn::regproc::text AS final,
                format_type(aggtranstype, NULL) AS state,
-               (SELECT string_agg(format_type(t, NULL), ', ') FROM unnest(p.proargtypes) AS t) AS types
+               (SELECT string_agg(CASE WHEN t = '"any"'::regtype THEN 'VARIADIC ' ELSE '' END || format_type(t, NULL), ', ')
+                FROM unnest(p.proargtypes) AS t) AS types
         INTO f FROM pg_aggregate JOIN pg_proc AS p ON p.oid = aggfnoid WHERE aggfnoid = a.signature;
         EXECUTE format('CREATE AGGREGATE prop.state_%s (%s) (SFUNC = %s, STYPE = %s, COMBINEFUNC = %s, PARALLEL = SAFE)',
                        a.n, f.types, f.trans, f.state, f.combine);

@@ -26,6 +26,14 @@ CALL must_be_empty('total_cost is the sum of costs', 38, $$
                 FROM prop.plain_row AS p WHERE p.g = r.g) AS expected
         FROM prop.result_of AS r WHERE n = 2 AND way = 'serial') AS x
     WHERE coalesce(got, 0) <> coalesce(expected, 0)$$);
+CALL must_be_empty('total_cost of columns is that of their usage', 38, $$
+    SELECT * FROM (
+        SELECT g, result::numeric AS got,
+               (SELECT meter.total_cost((SELECT card FROM prop.mild_card), item, at,
+                                        meter.usage('input_tokens', whole, 'output_tokens', quantity, 'x', small, 'cache_read_tokens', small))
+                FROM prop.plain_row AS p WHERE p.g = r.g) AS expected
+        FROM prop.result_of AS r WHERE n = 16 AND way = 'serial') AS x
+    WHERE got IS DISTINCT FROM expected$$);
 CALL must_be_empty('charges_by_period charges the sums of periods', 38 * 3, $$
     SELECT * FROM (
         SELECT r.n, r.g,
