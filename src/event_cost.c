@@ -12,7 +12,8 @@
  * other can take its place there without moving xmax. So is the subtransaction: to
  * undo our own writes moves nothing else, if a later transaction was done before.
  * snapXactCompletionCount would say more in one number, but copies of a snapshot
- * carry a zero.
+ * carry a zero. The user is asked too: a function may change who that is within a
+ * query, and another one may see other rates, or none.
  */
 #include "cost.h"
 
@@ -20,6 +21,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/memutils.h"
@@ -59,13 +61,14 @@ typedef struct ItemEntry
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-/* What tells one snapshot from another inside a backend. */
+/* What tells one snapshot from another inside a backend, and who looks through it. */
 typedef struct SnapshotKey
 {
 	CommandId command;
 	SubTransactionId subtransaction;
 	TransactionId xmin;
 	TransactionId xmax;
+	Oid user;
 	uint32 running;
 	int32 running_subtransactions;
 } SnapshotKey;
@@ -141,6 +144,7 @@ price_cache(FunctionCallInfo fcinfo)
 	key.subtransaction = GetCurrentSubTransactionId();
 	key.xmin = snapshot->xmin;
 	key.xmax = snapshot->xmax;
+	key.user = GetUserId();
 	key.running = snapshot->xcnt;
 	key.running_subtransactions = snapshot->subxcnt;
 

@@ -132,3 +132,19 @@ SELECT count(meter.event_cost('m' || i % 20011, '2026-01-01', meter.usage('x', 1
 
 DROP TABLE happened;
 DELETE FROM meter.rate;
+
+-- a function that is called by two users in one query shows each what that one may see
+INSERT INTO meter.rate (item, unit, price) VALUES ('m', 'x', 1);
+CREATE FUNCTION price() RETURNS numeric LANGUAGE plpgsql STABLE AS $$BEGIN RETURN meter.event_cost('m', '2026-01-01', '{"x": 2}'); END$$;
+CREATE FUNCTION price_of_stranger() RETURNS numeric LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$BEGIN RETURN price(); END$$;
+CREATE ROLE regress_meter_stranger;
+GRANT USAGE ON SCHEMA meter TO regress_meter_stranger;
+GRANT CREATE ON SCHEMA public TO regress_meter_stranger;
+ALTER FUNCTION price_of_stranger() OWNER TO regress_meter_stranger;
+\set VERBOSITY terse
+SELECT price(), price_of_stranger();
+\set VERBOSITY default
+DROP FUNCTION price_of_stranger(), price();
+REVOKE ALL ON SCHEMA public, meter FROM regress_meter_stranger;
+DROP ROLE regress_meter_stranger;
+DELETE FROM meter.rate;
