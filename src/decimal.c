@@ -62,6 +62,7 @@ dec_mul_div_slow(Dec a, Dec b, Dec divisor)
 	uint128 ud = (uint128) dec_abs(divisor);
 	uint128 quotient;
 	uint128 rest;
+	int up;
 
 	Assert(divisor != 0);
 
@@ -81,10 +82,11 @@ dec_mul_div_slow(Dec a, Dec b, Dec divisor)
 		quotient = wide_divide(product, ud, &rest);
 	}
 
-	if (rest >= ud - rest)
-		quotient++;
-	if (quotient > (uint128) DEC_MAX)
+	/* before it is rounded up: the largest quotient of all would become zero */
+	up = rest >= ud - rest;
+	if (quotient > (uint128) DEC_MAX - up)
 		dec_overflow();
+	quotient += up;
 	return negative ? -(Dec) quotient : (Dec) quotient;
 }
 

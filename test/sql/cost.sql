@@ -176,3 +176,9 @@ FROM (SELECT (SELECT meter.total_cost_add(meter.total_cost_add(NULL, card, 'gpt'
 	LATERAL (SELECT (meter.total_cost(card, 'gpt', at, usage) || ' ' || count(*))::meter.amount_state AS b FROM event, card WHERE item = 'gpt' AND id <> 6) AS y;
 DROP FUNCTION pg_temp.cost;
 DROP TABLE event, stored, serial, card;
+
+-- a product just below 2^128 is out of range, and not zero once it is rounded up
+SELECT meter.cost('[{"item": "a", "unit": "x", "price": 18446744073709.551615999999}]', 'a', '2026-01-01', '{"x": 18446744073709.551616000001}');
+SELECT meter.cost('[{"item": "a", "unit": "x", "price": 18446744073709.551615999999}]', 'a', '2026-01-01', '{"x": -18446744073709.551616000001}');
+SELECT meter.charge('at 18446744073709.551615999999', 18446744073709.551616000001);
+SELECT meter.prorate(36893488.147419103231, 0, 36893488.147419103233, 0.000000000004);
