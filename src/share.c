@@ -21,6 +21,9 @@
 #define VALUES_VERSION 1
 #define VALUES_FIRST_CAPACITY 8
 
+/* How many rows' weights are worked out before what they needed is let go. */
+#define ROWS_AT_ONCE 128
+
 /* No Dec is this: the row has no weight and no share. */
 #define NO_SHARE ((Dec) ((uint128) 1 << 127))
 
@@ -153,6 +156,8 @@ allocation_compute(Allocation *a, WindowObject window, MemoryContext context)
 	Dec unit = 1;
 	Dec units;
 	Dec left;
+	MemoryContext scratch;
+	MemoryContext old;
 
 	for (int i = a->digits; i < DEC_DIGITS_FRACTION; i++)
 		unit *= 10;
@@ -160,14 +165,20 @@ allocation_compute(Allocation *a, WindowObject window, MemoryContext context)
 		refuse_total(a);
 	units = dec_abs(a->total) / unit;
 
+	/* the weights of all rows are worked out within one row, which would keep what that needs */
+	scratch = AllocSetContextCreate(CurrentMemoryContext, "meter weights", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(scratch);
 	for (int64 i = 0; i < nrows; i++)
 	{
 		bool isnull;
 		bool isout;
-		Datum value =
-			WinGetFuncArgInPartition(window, 1, (int) i, WINDOW_SEEK_HEAD, false, &isnull, &isout);
+		Datum value;
 
 		CHECK_FOR_INTERRUPTS();
+		if (i % ROWS_AT_ONCE == 0)
+			MemoryContextReset(scratch);
+		value =
+			WinGetFuncArgInPartition(window, 1, (int) i, WINDOW_SEEK_HEAD, false, &isnull, &isout);
 		Assert(!isout);
 		shares[i] = isnull ? NO_SHARE : dec_from_numeric(value, "weight");
 		if (isnull)
@@ -183,6 +194,8 @@ allocation_compute(Allocation *a, WindowObject window, MemoryContext context)
 		}
 		weights = dec_add(weights, shares[i]);
 	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
 	if (weights == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("all weights of a partition are zero"),
