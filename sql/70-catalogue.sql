@@ -162,7 +162,8 @@ CREATE TABLE meter.rate (
 		CONSTRAINT rate_per_is_in_range CHECK (per <= 170141183460469231731687303.715884105727)
 		CONSTRAINT rate_per_has_at_most_12_fractional_digits CHECK (scale(trim_scale(per)) <= 12),
 	valid tstzrange NOT NULL DEFAULT '(,)'
-		CONSTRAINT rate_valid_is_not_empty CHECK (NOT isempty(valid)),
+		CONSTRAINT rate_valid_is_not_empty CHECK (NOT isempty(valid))
+		CONSTRAINT rate_valid_is_within_time CHECK (lower(valid) IS DISTINCT FROM 'infinity' AND upper(valid) IS DISTINCT FROM '-infinity'),
 	variant text NOT NULL DEFAULT 'standard'
 		CONSTRAINT rate_variant_is_not_empty CHECK (variant <> '')
 		CONSTRAINT rate_variant_has_at_most_1000_bytes CHECK (octet_length(variant) <= 1000),

@@ -20,6 +20,9 @@
 /* The largest grid of one section: beyond it the card is a mistake. */
 #define GRID_BYTES_MAX (64 * 1024 * 1024)
 
+/* The most candidates of one section: their list is no larger than the grid. */
+#define CANDIDATES_MAX ((uint32) (GRID_BYTES_MAX / sizeof(uint32)))
+
 /* A spec with what sorting looks at worked out. */
 typedef struct SortedRate
 {
@@ -28,11 +31,29 @@ typedef struct SortedRate
 	bool unit_any; /* '*' */
 } SortedRate;
 
+/* A part of the day, not over midnight, in which a rate holds while it is valid. */
+typedef struct RateWindow
+{
+	TimestampTz valid_from;
+	TimestampTz valid_until;
+	int64 from; /* microseconds of the UTC day */
+	int64 until;
+	int rate;
+} RateWindow;
+
+/* A rate that is in force in a cell of the grid. */
+typedef struct CellRate
+{
+	uint32 cell;
+	uint32 rate;
+} CellRate;
+
 static int compare_rates(const void *a, const void *b);
 static int compare_names(const char *a, int a_length, const char *b, int b_length);
 static int compare_units(const SortedRate *a, const SortedRate *b);
-static bool windows_overlap(const RateSpec *a, const RateSpec *b);
 static bool check_ties(const SortedRate *rates, int count, struct Node *escontext);
+static int compare_windows(const void *a, const void *b);
+static bool check_overlap(const SortedRate *rates, int count, struct Node *escontext);
 static void report_tie(const RateSpec *a, const RateSpec *b, struct Node *escontext);
 static uint32 block_append(StringInfo block, const void *data, Size size);
 static uint32 block_reserve(StringInfo block, Size size);
@@ -40,6 +61,8 @@ static uint32 build_section(StringInfo block, const SortedRate *rates, int count
 static void build_units(StringInfo block, uint32 section_at, const SortedRate *rates, int count);
 static int collect_boundaries(const SortedRate *rates, int count, TimestampTz *boundaries);
 static void build_grid(StringInfo block, uint32 section_at);
+static uint32 next_open(uint32 *open, uint32 epoch);
+pg_noreturn static void refuse_section(StringInfo block, const RateSection *section);
 static void build_table(StringInfo block, const uint32 *offsets, uint32 count);
 static int compare_instants(const void *a, const void *b);
 static uint32 rates_hash(const SortedRate *rates, int count);
@@ -237,52 +260,108 @@ compare_rates(const void *a, const void *b)
 	return 0;
 }
 
-/* Says whether two daily windows share an instant; either may run over midnight. */
-static bool
-windows_overlap(const RateSpec *a, const RateSpec *b)
-{
-	bool a_wraps = a->daily_from > a->daily_until;
-	bool b_wraps = b->daily_from > b->daily_until;
-
-	if (a_wraps && b_wraps)
-		return true;
-	if (a_wraps)
-		return b->daily_until > a->daily_from || b->daily_from < a->daily_until;
-	if (b_wraps)
-		return a->daily_until > b->daily_from || a->daily_from < b->daily_until;
-	return a->daily_from < b->daily_until && b->daily_from < a->daily_until;
-}
-
 /* Refuses two rates between which nothing decides: false after a soft error. */
 static bool
 check_ties(const SortedRate *rates, int count, struct Node *escontext)
 {
-	for (int i = 0; i < count; i++)
+	for (int from = 0, until; from < count; from = until)
 	{
-		const RateSpec *a = &rates[i].spec;
+		const RateSpec *a = &rates[from].spec;
 
-		for (int j = i + 1; j < count; j++)
+		for (until = from + 1; until < count; until++)
 		{
-			const RateSpec *b = &rates[j].spec;
+			const RateSpec *b = &rates[until].spec;
 
 			if (a->precedence != b->precedence || a->context_from != b->context_from ||
 				(a->daily_from == RATE_NO_WINDOW) != (b->daily_from == RATE_NO_WINDOW) ||
 				compare_names(a->item, a->item_length, b->item, b->item_length) != 0 ||
 				compare_names(a->variant, a->variant_length, b->variant, b->variant_length) != 0 ||
-				compare_units(&rates[i], &rates[j]) != 0)
-				break;
-			if (a->daily_from != RATE_NO_WINDOW && !windows_overlap(a, b))
-				continue;
-			if (a->valid_from < b->valid_until && b->valid_from < a->valid_until)
-			{
-				report_tie(a, b, escontext);
-				return false;
-			}
-			/* windowless ones are in the order of their start: the next decides */
-			if (a->daily_from == RATE_NO_WINDOW)
+				compare_units(&rates[from], &rates[until]) != 0)
 				break;
 		}
+		if (until - from > 1 && !check_overlap(rates + from, until - from, escontext))
+			return false;
 	}
+	return true;
+}
+
+static int
+compare_windows(const void *a, const void *b)
+{
+	const RateWindow *left = a;
+	const RateWindow *right = b;
+
+	if (left->valid_from != right->valid_from)
+		return left->valid_from < right->valid_from ? -1 : 1;
+	return left->from < right->from ? -1 : left->from > right->from;
+}
+
+/*
+ * Refuses two rates of a run that share an instant of a day on which both are valid:
+ * false after a soft error. Windows are taken in the order in which they become valid;
+ * those still in force share no instant, so they are kept in the order of the day, and
+ * one that has ended goes when another takes its place.
+ */
+static bool
+check_overlap(const SortedRate *rates, int count, struct Node *escontext)
+{
+	RateWindow *windows = palloc_extended(2 * count * sizeof(RateWindow), MCXT_ALLOC_HUGE);
+	RateWindow *active = palloc_extended(2 * count * sizeof(RateWindow), MCXT_ALLOC_HUGE);
+	int window_count = 0;
+	int active_count = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		const RateSpec *spec = &rates[i].spec;
+		bool whole_day = spec->daily_from == RATE_NO_WINDOW;
+		bool wraps = !whole_day && spec->daily_from > spec->daily_until;
+		RateWindow *window = &windows[window_count++];
+
+		window->rate = i;
+		window->valid_from = spec->valid_from;
+		window->valid_until = spec->valid_until;
+		window->from = whole_day ? 0 : spec->daily_from;
+		window->until = whole_day || wraps ? USECS_PER_DAY : spec->daily_until;
+		if (wraps)
+		{
+			windows[window_count] = *window;
+			windows[window_count].from = 0;
+			windows[window_count++].until = spec->daily_until;
+		}
+	}
+	qsort(windows, window_count, sizeof(RateWindow), compare_windows);
+
+	for (int i = 0; i < window_count; i++)
+	{
+		const RateWindow *window = &windows[i];
+		int low = 0;
+		int high = active_count;
+
+		CHECK_FOR_INTERRUPTS();
+		while (low < high)
+		{
+			int middle = low + (high - low) / 2;
+
+			if (active[middle].until > window->from)
+				high = middle;
+			else
+				low = middle + 1;
+		}
+		for (; high < active_count && active[high].from < window->until; high++)
+			if (active[high].valid_until > window->valid_from)
+			{
+				int other = active[high].rate;
+
+				report_tie(&rates[Min(other, window->rate)].spec,
+						   &rates[Max(other, window->rate)].spec, escontext);
+				return false;
+			}
+		memmove(&active[low + 1], &active[high], (active_count - high) * sizeof(RateWindow));
+		active[low] = *window;
+		active_count += 1 - (high - low);
+	}
+	pfree(active);
+	pfree(windows);
 	return true;
 }
 
@@ -469,77 +548,122 @@ collect_boundaries(const SortedRate *rates, int count, TimestampTz *boundaries)
 	return distinct;
 }
 
-/* Appends the grid of a section and the candidates behind it. */
+/*
+ * Appends the grid of a section and the candidates behind it. A unit's rates are taken
+ * in the order of decision, each over the epochs of its validity, and an epoch that has
+ * a rate that holds for every event is passed over from there on: so the work is that
+ * of writing the grid, and not rates times epochs.
+ */
 static void
 build_grid(StringInfo block, uint32 section_at)
 {
 	RateSection *section = SECTION_AT(block, section_at);
 	uint32 epoch_count = section->epoch_count;
 	uint32 unit_count = section->unit_count;
+	uint32 cell_count = epoch_count * unit_count;
 	Size grid_size = (Size) epoch_count * unit_count * sizeof(RateCell);
 	uint32 grid_at;
-	StringInfoData candidates;
+	uint32 candidates_at;
+	uint32 candidate_count = 0;
+	uint32 *open; /* of each epoch, the next one that is not passed over, or one on the way */
+	uint32 *candidates;
+	CellRate *in_force;
+	uint32 in_force_room = cell_count + 64;
+	RateCell *cells;
 
 	if (grid_size > GRID_BYTES_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("item \"%s\" has too many rates for one card", block->data + section->item),
-				 errdetail("It has %u units whose rates change at %u instants.", unit_count,
-						   epoch_count - 1),
-				 errhint("Build the card from the rates of the period that you rate.")));
+		refuse_section(block, section);
 	grid_at = block_reserve(block, grid_size);
-	initStringInfo(&candidates);
-
 	section = SECTION_AT(block, section_at);
 	section->grid = grid_at;
-	for (uint32 epoch = 0; epoch < epoch_count; epoch++)
+	cells = (RateCell *) (block->data + grid_at);
+	open = palloc((epoch_count + 1) * sizeof(uint32));
+	in_force = palloc(in_force_room * sizeof(CellRate));
+
+	for (uint32 slot = 0; slot < unit_count; slot++)
 	{
-		const TimestampTz *boundaries = (const TimestampTz *) (block->data + section->boundaries);
-		const RateUnit *units = (const RateUnit *) (block->data + section->units);
-		const Rate *rates = (const Rate *) (block->data + section->rates);
-		TimestampTz from = epoch == 0 ? DT_NOBEGIN : boundaries[epoch - 1];
-		TimestampTz until = epoch == epoch_count - 1 ? DT_NOEND : boundaries[epoch];
+		const RateUnit *unit = (const RateUnit *) (block->data + section->units) + slot;
 
-		for (uint32 slot = 0; slot < unit_count; slot++)
+		for (uint32 epoch = 0; epoch <= epoch_count; epoch++)
+			open[epoch] = epoch;
+		for (uint32 place = unit->first_rate; place < unit->first_rate + unit->rate_count; place++)
 		{
-			RateCell *cell =
-				(RateCell *) (block->data + grid_at) + (Size) epoch * unit_count + slot;
+			const Rate *rate = (const Rate *) (block->data + section->rates) + place;
+			uint32 until = epoch_count;
+			uint32 epoch = 0;
 
-			cell->candidate = candidates.len / sizeof(uint32);
-			for (uint32 i = 0; i < units[slot].rate_count; i++)
+			CHECK_FOR_INTERRUPTS();
+			if (!TIMESTAMP_IS_NOBEGIN(rate->valid_from))
+				epoch = section_epoch(CARD_OF(block), section, rate->valid_from);
+			if (!TIMESTAMP_IS_NOEND(rate->valid_until))
+				until = section_epoch(CARD_OF(block), section, rate->valid_until);
+			while ((epoch = next_open(open, epoch)) < until)
 			{
-				uint32 place = units[slot].first_rate + i;
-				const Rate *rate = &rates[place];
+				RateCell *cell = &cells[(Size) epoch * unit_count + slot];
 
-				if (rate->valid_from > from || rate->valid_until < until)
-					continue;
-				if (cell->count == PG_UINT16_MAX)
-					ereport(ERROR,
-							(errcode(ERRCODE_DATA_EXCEPTION),
-							 errmsg("item \"%s\", unit \"%s\" has more than %d rates at one time",
-									block->data + section->item, block->data + units[slot].name,
-									PG_UINT16_MAX)));
+				if (cell->count == PG_UINT16_MAX || candidate_count == CANDIDATES_MAX)
+					refuse_section(block, section);
 				if (cell->count == 0 &&
 					(rate->flags & (RATE_FOLDED | RATE_CONDITIONAL)) == RATE_FOLDED)
 				{
 					cell->always = 1;
 					cell->multiplier = rate->multiplier;
 				}
-				appendBinaryStringInfo(&candidates, (const char *) &place, sizeof(place));
 				cell->count++;
+				if (candidate_count == in_force_room)
+				{
+					in_force_room *= 2;
+					in_force = repalloc(in_force, in_force_room * sizeof(CellRate));
+				}
+				in_force[candidate_count].cell = epoch * unit_count + slot;
+				in_force[candidate_count++].rate = place;
 				/* behind a rate that holds for every event no other is asked */
 				if (!(rate->flags & RATE_CONDITIONAL))
-					break;
+					open[epoch] = epoch + 1;
+				epoch++;
 			}
 		}
 	}
-	section->candidates = 0;
-	{
-		uint32 candidates_at = block_append(block, candidates.data, candidates.len);
 
-		SECTION_AT(block, section_at)->candidates = candidates_at;
+	/* the lists lie in the order of the cells */
+	candidates = palloc(Max(candidate_count, 1) * sizeof(uint32));
+	for (uint32 cell = 0, next = 0; cell < cell_count; cell++)
+	{
+		cells[cell].candidate = next;
+		next += cells[cell].count;
 	}
-	pfree(candidates.data);
+	for (uint32 i = 0; i < candidate_count; i++)
+		candidates[cells[in_force[i].cell].candidate++] = in_force[i].rate;
+	for (uint32 cell = 0; cell < cell_count; cell++)
+		cells[cell].candidate -= cells[cell].count;
+	candidates_at = block_append(block, candidates, candidate_count * sizeof(uint32));
+	SECTION_AT(block, section_at)->candidates = candidates_at;
+	pfree(candidates);
+	pfree(in_force);
+	pfree(open);
+}
+
+/* Returns the first epoch from one on that is open, and shortens the way to it. */
+static uint32
+next_open(uint32 *open, uint32 epoch)
+{
+	while (open[epoch] != epoch)
+	{
+		open[epoch] = open[open[epoch]];
+		epoch = open[epoch];
+	}
+	return epoch;
+}
+
+static void
+refuse_section(StringInfo block, const RateSection *section)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("item \"%s\" has too many rates for one card", block->data + section->item),
+			 errdetail("It has %u rates of %u units, which change at %u instants.",
+					   section->rate_count, section->unit_count, section->epoch_count - 1),
+			 errhint("Build the card from the rates of the period that you rate.")));
 }
 
 /* Appends the table by which sections are found, and the list in canonical order. */

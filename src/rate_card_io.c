@@ -386,6 +386,16 @@ meter_rate_card_final(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(rate_card_build(list.specs, list.count, NULL));
 }
 
+/* Returns a bound, or the instant behind it: where there is none, that is the end of time. */
+static TimestampTz
+half_open(TimestampTz bound, bool behind)
+{
+	if (TIMESTAMP_NOT_FINITE(bound))
+		return bound;
+	bound += behind;
+	return bound < END_TIMESTAMP ? bound : DT_NOEND;
+}
+
 /* Sets a spec's validity from a range of instants, made half open. */
 void
 rate_spec_valid(RateSpec *spec, const RangeBound *lower, const RangeBound *upper, bool empty)
@@ -396,10 +406,10 @@ rate_spec_valid(RateSpec *spec, const RangeBound *lower, const RangeBound *upper
 		spec->valid_from = spec->valid_until = 0;
 	else
 	{
-		if (!lower->infinite && !TIMESTAMP_IS_NOBEGIN(DatumGetTimestampTz(lower->val)))
-			spec->valid_from = DatumGetTimestampTz(lower->val) + (lower->inclusive ? 0 : 1);
-		if (!upper->infinite && !TIMESTAMP_IS_NOEND(DatumGetTimestampTz(upper->val)))
-			spec->valid_until = DatumGetTimestampTz(upper->val) + (upper->inclusive ? 1 : 0);
+		if (!lower->infinite)
+			spec->valid_from = half_open(DatumGetTimestampTz(lower->val), !lower->inclusive);
+		if (!upper->infinite)
+			spec->valid_until = half_open(DatumGetTimestampTz(upper->val), upper->inclusive);
 	}
 }
 
@@ -641,20 +651,14 @@ parse_range(const char *text, TimestampTz *from, TimestampTz *until)
 	exclusive = *p++ == '(';
 	if (!parse_bound(&p, from, &unbounded))
 		return false;
-	if (unbounded)
-		*from = DT_NOBEGIN;
-	else if (exclusive)
-		(*from)++;
+	*from = unbounded ? DT_NOBEGIN : half_open(*from, exclusive);
 	if (*p++ != ',')
 		return false;
 	if (!parse_bound(&p, until, &unbounded))
 		return false;
 	if (*p != ']' && *p != ')')
 		return false;
-	if (unbounded)
-		*until = DT_NOEND;
-	else if (*p == ']')
-		(*until)++;
+	*until = unbounded ? DT_NOEND : half_open(*until, *p == ']');
 	p++;
 	skip_spaces(&p);
 	return *p == '\0';
@@ -686,7 +690,7 @@ parse_bound(const char **text, TimestampTz *instant, bool *unbounded)
 	p += quoted;
 	if (pg_strncasecmp(p, "infinity", 8) == 0 || pg_strncasecmp(p, "-infinity", 9) == 0)
 	{
-		*unbounded = true;
+		*instant = *p == '-' ? DT_NOBEGIN : DT_NOEND;
 		p += *p == '-' ? 9 : 8;
 	}
 	else

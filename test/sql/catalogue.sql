@@ -55,6 +55,8 @@ INSERT INTO meter.rate (item, unit, price) VALUES ('mine/m', repeat('u', 64), 1)
 INSERT INTO meter.rate (item, unit, price) VALUES ('', 'output_tokens', 1);
 INSERT INTO meter.rate (item, unit, price, variant) VALUES ('mine/m', 'output_tokens', 1, '');
 INSERT INTO meter.rate (item, unit, price, valid) VALUES ('mine/m', 'output_tokens', 1, 'empty');
+INSERT INTO meter.rate (item, unit, price, valid) VALUES ('mine/m', 'output_tokens', 1, '(infinity,)');
+INSERT INTO meter.rate (item, unit, price, valid) VALUES ('mine/m', 'output_tokens', 1, '(,-infinity]');
 INSERT INTO meter.rate (item, unit, price, context_from) VALUES ('mine/m', 'output_tokens', 1, -1);
 INSERT INTO meter.rate (item, unit, price, context_from) VALUES ('mine/m', 'output_tokens', 1, 'NaN');
 INSERT INTO meter.rate (item, unit, price, daily_from) VALUES ('mine/m', 'output_tokens', 1, '10:00');

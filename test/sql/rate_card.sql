@@ -147,3 +147,65 @@ SELECT '1 -1'::meter.amount_state;
 SELECT '1 2 3'::meter.amount_state;
 SELECT '1.0000000000001 1'::meter.amount_state;
 DROP TABLE rates, sent, received, serial;
+
+-- validity at the ends of time: an open end is none, and what begins at the end or ends at the beginning is never valid
+SELECT '[{"item": "a", "unit": "x", "price": 1, "valid": "[-infinity,infinity]"}]'::meter.rate_card;
+SELECT meter.rate_card('a', 'x', 1, 1, '(-infinity,infinity)'), meter.rate_card('a', 'x', 1, 1, '[-infinity,infinity]');
+SELECT '[{"item": "a", "unit": "x", "price": 1, "valid": "[infinity,)"}]'::meter.rate_card;
+SELECT '[{"item": "a", "unit": "x", "price": 1, "valid": "(,-infinity]"}]'::meter.rate_card;
+SELECT meter.rate_card('a', 'x', 1, 1, '(infinity,)');
+SELECT meter.rate_card('a', 'x', 1, 1, '(,-infinity]');
+SELECT meter.rate_card('a', 'x', 1, 1, '("294276-12-31 23:59:59.999999+00",)');
+SELECT meter.rate_card('a', 'x', 1, 1, '[2026-01-01 00:00+00,"294276-12-31 23:59:59.999999+00"]');
+
+-- ties are those of a comparison of all pairs, over windows that wrap too
+CREATE FUNCTION ties(rates jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM rates::meter.rate_card;
+    RETURN false;
+EXCEPTION WHEN data_exception THEN
+    IF SQLERRM NOT LIKE 'two rates of % tie' THEN
+        RAISE;
+    END IF;
+    RETURN true;
+END$$;
+CREATE FUNCTION spans(f integer, u integer) RETURNS int4multirange LANGUAGE sql AS $$
+SELECT CASE WHEN f < u THEN int4multirange(int4range(f, u)) ELSE int4multirange(int4range(f, 24), int4range(0, u)) END
+$$;
+SELECT setseed(0.5);
+CREATE TABLE drawn AS
+SELECT n / 6 AS card, n, b AS f, (b + 1 + (random() * 7)::integer) % 24 AS u, d AS v, d + 1 + (random() * 5)::integer AS w
+FROM (SELECT n, (random() * 23)::integer AS b, (random() * 20)::integer AS d FROM generate_series(0, 2999) AS n) AS s;
+SELECT ties, expected, count(*) BETWEEN 50 AND 450 AS many
+FROM (SELECT card, ties(jsonb_agg(jsonb_build_object('item', 'a', 'unit', 'x', 'price', 1, 'daily_from', to_char(f, 'FM00') || ':00', 'daily_until', to_char(u, 'FM00') || ':00',
+            'valid', format('[%s,%s)', to_char(date '2026-01-01' + v, 'YYYY-MM-DD'), to_char(date '2026-01-01' + w, 'YYYY-MM-DD'))))) FROM drawn GROUP BY card) AS found
+JOIN (SELECT a.card, bool_or(a.n < b.n AND spans(a.f, a.u) && spans(b.f, b.u) AND int4range(a.v, a.w) && int4range(b.v, b.w)) AS expected
+    FROM drawn AS a JOIN drawn AS b USING (card) GROUP BY a.card) AS pairs USING (card)
+GROUP BY ties, expected ORDER BY ties;
+
+-- the rate that decides is that of a search through all, whatever overlaps
+CREATE TABLE layers AS
+SELECT n AS precedence, v, v + 1 + (random() * 40)::integer AS w, CASE WHEN n % 3 = 0 THEN 100 ELSE 0 END AS context_from FROM (SELECT n, (random() * 100)::integer AS v FROM generate_series(1, 80) AS n) AS s;
+WITH card AS MATERIALIZED (
+    SELECT meter.rate_card('a', 'input_tokens', precedence, 1, tstzrange(timestamptz '2026-01-01 00:00+00' + v * interval '1 day', timestamptz '2026-01-01 00:00+00' + w * interval '1 day'),
+        NULL, context_from, NULL, NULL, precedence) AS card
+    FROM layers
+)
+SELECT count(*) AS asked, count(*) FILTER (WHERE cost IS DISTINCT FROM expected) AS wrong, count(cost) BETWEEN 1 AND 299 AS some_unpriced
+FROM (
+    SELECT meter.cost((SELECT card FROM card), 'a', timestamptz '2026-01-01 12:00+00' + d * interval '1 day', meter.usage('input_tokens', q)) AS cost,
+        (SELECT precedence * q FROM layers WHERE d >= v AND d < w AND context_from <= q ORDER BY precedence DESC LIMIT 1)::numeric AS expected
+    FROM generate_series(-4, 145) AS d, (VALUES (1), (100)) AS quantities (q)
+) AS rated;
+DROP TABLE drawn, layers;
+DROP FUNCTION ties, spans;
+
+-- a long history of one unit is built in the time it takes to write it down
+SET statement_timeout = '60s';
+SELECT length(meter.rate_card('a', 'x', 1, 1, span, NULL, NULL, f, u, NULL)::text) > 0 AS built
+FROM (SELECT tstzrange(at, at + interval '1 hour') AS span FROM generate_series(timestamptz '2000-01-01 00:00+00', '2009-12-31 00:00+00', interval '1 hour') AS at) AS hours,
+    (VALUES (time '22:00', time '06:00'), (NULL, NULL)) AS windows (f, u);
+RESET statement_timeout;
+
+-- too many rates for one section
+SELECT meter.rate_card('a', 'u' || i, 1, 1, tstzrange('2026-01-01', timestamptz '2026-01-01' + i * interval '1 day')) FROM generate_series(1, 2100) AS i;
