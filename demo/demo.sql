@@ -1,6 +1,7 @@
 -- The demo: a real trace of LLM requests in a table as any application has it, rated where it is.
 -- `make demo` runs it. Standing in the project's root: psql -v ON_ERROR_STOP=1 -f demo/demo.sql
 \set ON_ERROR_STOP on
+\pset pager off
 \pset footer off
 \pset null '-'
 \pset border 1
