@@ -86,6 +86,7 @@ static void append_spec(SpecList *list, const RateSpec *spec);
 static void spec_defaults(RateSpec *spec);
 static bool read_text(char *text, SpecList *list, struct Node *escontext);
 static bool read_json(Jsonb *json, SpecList *list, struct Node *escontext);
+static bool refuse_shape(struct Node *escontext);
 static bool read_rate(JsonbContainer *object, RateSpec *spec, struct Node *escontext);
 static bool read_field(const char *key, JsonbValue *value, RateSpec *spec, struct Node *escontext);
 static bool parse_range(const char *text, TimestampTz *from, TimestampTz *until);
@@ -463,6 +464,9 @@ read_text(char *text, SpecList *list, struct Node *escontext)
 					 errmsg("a rate card is nested more than %d deep", JSON_DEPTH_MAX),
 					 errdetail("It is an array of objects of strings and numbers.")));
 	}
+	/* The name of a card is no card, and the parser would say no more than that it is no JSON. */
+	if (text[strspn(text, " \t\n\r")] != '[')
+		return refuse_shape(escontext);
 	return input_jsonb(text, escontext, &json) && read_json(DatumGetJsonbP(json), list, escontext);
 }
 
@@ -475,11 +479,7 @@ read_json(Jsonb *json, SpecList *list, struct Node *escontext)
 	JsonbValue value;
 
 	if (!JB_ROOT_IS_ARRAY(json) || JB_ROOT_IS_SCALAR(json))
-		ereturn(escontext, false,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("a rate card is a JSON array of rates"),
-				 errhint("For example [{\"item\": \"openai/gpt-4o\", \"unit\": \"input_tokens\", "
-						 "\"price\": 2.5, \"per\": 1000000}].")));
+		return refuse_shape(escontext);
 	iterator = JsonbIteratorInit(&json->root);
 	token = JsonbIteratorNext(&iterator, &value, true);
 	Assert(token == WJB_BEGIN_ARRAY);
@@ -498,6 +498,18 @@ read_json(Jsonb *json, SpecList *list, struct Node *escontext)
 		append_spec(list, &spec);
 	}
 	return true;
+}
+
+/* Refuses what is not an array, with the two ways to get a card; returns false. */
+static bool
+refuse_shape(struct Node *escontext)
+{
+	ereturn(escontext, false,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("a rate card is a JSON array of rates"),
+			 errhint("For example [{\"item\": \"openai/gpt-4o\", \"unit\": \"input_tokens\", "
+					 "\"price\": 2.5, \"per\": 1000000}]; of the rates in table meter.rate, "
+					 "(SELECT meter.card('cost')) makes one.")));
 }
 
 static bool

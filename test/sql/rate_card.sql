@@ -50,6 +50,7 @@ SELECT '[{"item": "a", "unit": "x", "price": 0.000000000001, "per": 170141183460
 
 -- refused, with the reason
 SELECT 'x'::meter.rate_card;
+SELECT '[x]'::meter.rate_card;
 SELECT '{}'::meter.rate_card;
 SELECT '1'::meter.rate_card;
 SELECT '[1]'::meter.rate_card;
