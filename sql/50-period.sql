@@ -12,7 +12,7 @@ CREATE FUNCTION meter.period(at timestamptz, anchor date, every interval, timezo
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 2
 AS 'MODULE_PATHNAME', 'meter_period_from_date';
 COMMENT ON FUNCTION meter.period(timestamptz, date, interval, text) IS
-'The period that holds a moment, half open, counted from the start of a local date: its first instant in the zone. Otherwise as period with a moment as anchor.';
+'The period that holds a moment, half open, counted from the start of a local date: its first instant in the zone. Write date ''2026-01-31'' for such an anchor: a bare literal is taken for a moment, midnight in the session''s zone. Otherwise as period with a moment as anchor.';
 
 CREATE FUNCTION meter.period(at date, anchor date, every interval) RETURNS daterange
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 2
