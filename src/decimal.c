@@ -442,9 +442,9 @@ dec_parse(const char *text, const char **end, Dec *value, const char *what, stru
 	bool negative = false;
 	uint128 result = 0;
 	bool overflow = false;
-	int fraction = 0; /* fractional digits taken into the result */
-	int pending = 0;  /* fractional zeros seen, not yet taken */
-	int seen = 0;	  /* fractional digits up to the last that is not zero */
+	int fraction = 0; /* fractional digits */
+	int zeros = 0;	  /* since the last other digit: not in the result */
+	bool point = false;
 	int exponent = 0;
 	int shift;
 
@@ -458,39 +458,33 @@ dec_parse(const char *text, const char **end, Dec *value, const char *what, stru
 		return false;
 	if (p[0] == '0' && p[1] >= '0' && p[1] <= '9')
 		return false;
-	for (; *p >= '0' && *p <= '9'; p++)
+	for (;; p++)
 	{
-		if (result > ((uint128) DEC_MAX - (*p - '0')) / 10)
+		if (!point && p[0] == '.' && p[1] >= '0' && p[1] <= '9')
+		{
+			point = true;
+			continue;
+		}
+		if (*p < '0' || *p > '9')
+			break;
+		fraction += point;
+		if (*p == '0')
+		{
+			zeros++;
+			continue;
+		}
+		for (; zeros > 0 && result != 0 && !overflow; zeros--)
+		{
+			if (result > (uint128) DEC_MAX / 10)
+				overflow = true;
+			else
+				result *= 10;
+		}
+		zeros = 0;
+		if (overflow || result > ((uint128) DEC_MAX - (*p - '0')) / 10)
 			overflow = true;
 		else
 			result = result * 10 + (*p - '0');
-	}
-	if (p[0] == '.' && p[1] >= '0' && p[1] <= '9')
-	{
-		for (p++; *p >= '0' && *p <= '9'; p++)
-		{
-			if (*p == '0')
-			{
-				if (pending < PG_INT32_MAX / 2)
-					pending++;
-				continue;
-			}
-			seen = fraction + pending + 1;
-			for (; pending > 0 && !overflow; pending--, fraction++)
-			{
-				if (result > (uint128) DEC_MAX / 10)
-					overflow = true;
-				else
-					result *= 10;
-			}
-			if (overflow || result > ((uint128) DEC_MAX - (*p - '0')) / 10)
-				overflow = true;
-			else
-			{
-				result = result * 10 + (*p - '0');
-				fraction++;
-			}
-		}
 	}
 	if (*p == 'e' || *p == 'E')
 	{
@@ -512,22 +506,17 @@ dec_parse(const char *text, const char **end, Dec *value, const char *what, stru
 	*end = p;
 
 	/* an overflow of the digits alone is one of the value, or of its precision */
-	shift = DEC_DIGITS_FRACTION - fraction + exponent;
+	shift = DEC_DIGITS_FRACTION - fraction + zeros + exponent;
 	if (!overflow && result != 0)
 	{
+		/* the last digit is not zero, so none can be taken away */
+		overflow = shift < 0;
 		for (; shift > 0 && !overflow; shift--)
 		{
 			if (result > (uint128) DEC_MAX / 10)
 				overflow = true;
 			else
 				result *= 10;
-		}
-		for (; shift < 0 && !overflow; shift++)
-		{
-			if (result % 10 != 0)
-				overflow = true;
-			else
-				result /= 10;
 		}
 	}
 	if (overflow)
@@ -537,7 +526,7 @@ dec_parse(const char *text, const char **end, Dec *value, const char *what, stru
 		ereturn(
 			escontext, false,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg(seen - exponent > DEC_DIGITS_FRACTION
+			 errmsg(fraction - zeros - exponent > DEC_DIGITS_FRACTION
 						? "%s %.*s%s has more than 12 fractional digits"
 						: "%s %.*s%s is out of range",
 					what, length, text, p - text > 60 ? "..." : ""),

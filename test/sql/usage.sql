@@ -318,3 +318,11 @@ ALTER TABLE large ALTER u SET STORAGE external;
 INSERT INTO large SELECT jsonb_object_agg('unit_with_a_long_name_' || i, i)::meter.usage FROM generate_series(1, 500) i;
 SELECT u -> 'unit_with_a_long_name_77', u = u, sum(u) OVER () = u, u::text::meter.usage = u, (SELECT count(*) FROM meter.each(u)),
 	pg_column_size(u) > 10000 FROM large;
+
+-- a number is what it says, however many zeros it is written with
+SELECT '{"a": 1000000000000000000000000000000000000000000e-30, "b": 0.000000000000000000000000000000000000000000012e40, "c": 100.00e-14, "d": 0e99999, "e": -10.50, "f": 0.0000000000000000}'::meter.usage;
+SELECT '{"a": 1000000000000000000000000000000000000000000e-60}'::meter.usage;
+SELECT '{"a": 1000000000000000000000000000000000000000000e-10}'::meter.usage;
+SELECT '{"a": 170141183460469231731687303.715884105727000, "b": -1701411834604692317316873.03715884105727e2}'::meter.usage;
+SELECT '{"a": 170141183460469231731687303.715884105728}'::meter.usage;
+SELECT '{"a": 1.0000000000001}'::meter.usage;
