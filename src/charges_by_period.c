@@ -361,9 +361,7 @@ accumulate(FunctionCallInfo fcinfo, bool anchor_is_date, Oid quantity_type)
 	rule.anchor.is_date = anchor_is_date;
 	rule.anchor.value = anchor_is_date ? (int64) PG_GETARG_DATEADT(4) : PG_GETARG_TIMESTAMPTZ(4);
 	rule.every = PG_GETARG_INTERVAL_P(5);
-	zone_name = (text *) PG_GETARG_POINTER(6);
-	if (unlikely(VARATT_IS_COMPRESSED(zone_name) || VARATT_IS_EXTERNAL(zone_name)))
-		zone_name = PG_GETARG_TEXT_PP(6);
+	zone_name = detoast_packed(PG_GETARG_DATUM(6));
 	rule.zone_name = VARDATA_ANY(zone_name);
 	rule.zone_length = VARSIZE_ANY_EXHDR(zone_name);
 

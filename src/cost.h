@@ -27,6 +27,7 @@ typedef struct CostEvent
 } CostEvent;
 
 extern CostState cost_event(const RateCard *card, const CostEvent *event, Dec *amount);
+
 /* Reads an event's item, which is not NULL, and sets its variant to 'standard'. */
 static pg_attribute_always_inline void
 cost_read_item(FunctionCallInfo fcinfo, int item, CostEvent *event)

@@ -570,6 +570,16 @@ dec_print(Dec value, char *buffer)
 	return (int) (out - buffer);
 }
 
+/* Returns the text of a Dec in memory of its own, for messages. */
+char *
+dec_text(Dec value)
+{
+	char *text = palloc(DEC_BUFSIZE);
+
+	dec_print(value, text);
+	return text;
+}
+
 /*
  * Refuses an external value that ends before the next so many bytes. The pq_getmsg
  * family would report a protocol violation; a short value is bad data, class 22.

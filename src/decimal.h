@@ -147,6 +147,7 @@ struct Node;
 extern bool dec_parse(const char *text, const char **end, Dec *value, const char *what,
 					  struct Node *escontext);
 extern int dec_print(Dec value, char *buffer);
+extern char *dec_text(Dec value);
 
 extern void wire_need(StringInfo buffer, int bytes);
 extern char *wire_to_hex(const StringInfoData *buffer);

@@ -320,11 +320,9 @@ anchor_argument(FunctionCallInfo fcinfo, int n, bool is_date)
 static inline const PeriodRule *
 rule_arguments(FunctionCallInfo fcinfo, PeriodCache *cache, int n, bool is_date)
 {
-	text *name = (text *) PG_GETARG_POINTER(n + 2);
+	text *name = detoast_packed(PG_GETARG_DATUM(n + 2));
 	const PeriodRule *rule;
 
-	if (unlikely(VARATT_IS_COMPRESSED(name) || VARATT_IS_EXTERNAL(name)))
-		name = PG_GETARG_TEXT_PP(n + 2);
 	rule = period_rule_get(cache, anchor_argument(fcinfo, n, is_date), PG_GETARG_INTERVAL_P(n + 1),
 						   VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 	if (unlikely((Pointer) name != PG_GETARG_POINTER(n + 2)))
@@ -698,11 +696,10 @@ meter_prorate(PG_FUNCTION_ARGS)
 }
 
 static void
-refuse_range(const char *what, const RangeType *range)
+refuse_range(const char *what)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s %s", what, "has no end to count to"),
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s has no end to count to", what),
 			 errdetail("An amount is prorated over ranges that are bounded on both sides, and the "
 					   "whole is not empty.")));
 }
@@ -722,12 +719,12 @@ range_counts(TypeCacheEntry *type, RangeType *range, const char *what, int64 *fr
 	if (empty)
 		return false;
 	if (lower.infinite || upper.infinite)
-		refuse_range(what, range);
+		refuse_range(what);
 	if (type->type_id == DATERANGEOID)
 	{
 		if (DATE_NOT_FINITE(DatumGetDateADT(lower.val)) ||
 			DATE_NOT_FINITE(DatumGetDateADT(upper.val)))
-			refuse_range(what, range);
+			refuse_range(what);
 		*from = DatumGetDateADT(lower.val);
 		*to = DatumGetDateADT(upper.val);
 	}
@@ -736,7 +733,7 @@ range_counts(TypeCacheEntry *type, RangeType *range, const char *what, int64 *fr
 		*from = DatumGetTimestampTz(lower.val);
 		*to = DatumGetTimestampTz(upper.val);
 		if (TIMESTAMP_NOT_FINITE(*from) || TIMESTAMP_NOT_FINITE(*to))
-			refuse_range(what, range);
+			refuse_range(what);
 	}
 	/* both kinds are counts of a smallest step */
 	*from += lower.inclusive ? 0 : 1;
@@ -759,7 +756,7 @@ meter_prorate_range(PG_FUNCTION_ARGS)
 	int64 whole_to;
 
 	if (!range_counts(type, whole, "the whole", &whole_from, &whole_to) || whole_from >= whole_to)
-		refuse_range("the whole", whole);
+		refuse_range("the whole");
 	if (!range_counts(type, part, "the part", &from, &to) || from >= to)
 		PG_RETURN_DATUM(dec_to_numeric(0));
 	if (from < whole_from || to > whole_to)

@@ -129,7 +129,7 @@ typedef struct RateCard
 	uint32 table;			/* offset of RateTableEntry[table_mask + 1] */
 	uint32 sections;		/* offset of the first section; they are in canonical order */
 	uint32 section_offsets; /* offset of uint32[section_count], in canonical order */
-	uint32 spare[7];		/* zero; keeps every card longer than a short varlena */
+	uint32 spare[7];		/* zero */
 } RateCard;
 
 typedef struct RateTableEntry

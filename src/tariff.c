@@ -30,7 +30,6 @@ static void fill_tier(TariffTier *tier, const TariffTierDraft *draft);
 static bool fill_counts(Tariff *t);
 static bool check_draft(const TariffDraft *draft, struct Node *escontext);
 static bool check_not_negative(Dec value, const char *what, int tier, struct Node *escontext);
-static char *print(Dec value);
 static inline Dec net_quantity(const Tariff *t, Dec quantity);
 static inline Dec finish(const Tariff *t, Dec subtotal, TariffSteps *steps);
 static Dec charge_count(const Tariff *t, int64 net);
@@ -216,14 +215,14 @@ check_draft(const TariffDraft *draft, struct Node *escontext)
 		if (tier->per <= 0)
 			ereturn(escontext, false,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("price of tier %d is per %s units", i + 1, print(tier->per)),
+					 errmsg("price of tier %d is per %s units", i + 1, dec_text(tier->per)),
 					 errdetail("A price is for a number of units above zero.")));
 		if (i == draft->ntiers - 1)
 		{
 			if (tier->up_to != DEC_MAX)
 				ereturn(escontext, false,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("last tier of the tariff ends at %s", print(tier->up_to)),
+						 errmsg("last tier of the tariff ends at %s", dec_text(tier->up_to)),
 						 errdetail("The last tier has no upper bound, so that every quantity has "
 								   "a price.")));
 			break;
@@ -236,8 +235,8 @@ check_draft(const TariffDraft *draft, struct Node *escontext)
 		if (tier->up_to <= from)
 			ereturn(escontext, false,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("upper bound %s of tier %d is not above %s", print(tier->up_to), i + 1,
-							print(from)),
+					 errmsg("upper bound %s of tier %d is not above %s", dec_text(tier->up_to),
+							i + 1, dec_text(from)),
 					 errdetail("Bounds ascend, and the first one is above zero.")));
 		from = tier->up_to;
 	}
@@ -250,12 +249,12 @@ check_draft(const TariffDraft *draft, struct Node *escontext)
 	if (draft->discount > 100 * DEC_ONE)
 		ereturn(escontext, false,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("discount of %s%% is above 100%%", print(draft->discount))));
+				 errmsg("discount of %s%% is above 100%%", dec_text(draft->discount))));
 	if (draft->has_maximum && draft->minimum > draft->maximum)
 		ereturn(escontext, false,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("minimum %s is above the maximum %s", print(draft->minimum),
-						print(draft->maximum))));
+				 errmsg("minimum %s is above the maximum %s", dec_text(draft->minimum),
+						dec_text(draft->maximum))));
 	return true;
 }
 
@@ -267,19 +266,10 @@ check_not_negative(Dec value, const char *what, int tier, struct Node *escontext
 	if (tier < 0)
 		ereturn(escontext, false,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s %s of the tariff is negative", what, print(value))));
+				 errmsg("%s %s of the tariff is negative", what, dec_text(value))));
 	ereturn(escontext, false,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s %s of tier %d is negative", what, print(value), tier + 1)));
-}
-
-static char *
-print(Dec value)
-{
-	char *text = palloc(DEC_BUFSIZE);
-
-	dec_print(value, text);
-	return text;
+			 errmsg("%s %s of tier %d is negative", what, dec_text(value), tier + 1)));
 }
 
 /* Returns what a quantity is charged; refuses a negative one. */
@@ -507,7 +497,7 @@ refuse_negative(Dec quantity)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("cannot charge the negative quantity %s", print(quantity)),
+			 errmsg("cannot charge the negative quantity %s", dec_text(quantity)),
 			 errdetail("A tariff charges quantities from zero up."),
 			 errhint("Charge greatest(quantity, 0) where a total below zero is to be free.")));
 }

@@ -188,7 +188,6 @@ static void add_count(Counts *counts, int unit, const Count *more);
 static void check_parts(const Counts *counts);
 static int make_disjoint(const Counts *counts, Bucket *buckets);
 static const char *field_name(const char *object, const char *field);
-static const char *print(Dec quantity);
 
 /*
  * Returns the usage that a payload reports, with one request. Refuses what does not
@@ -277,8 +276,8 @@ read_openai(Counts *counts, JsonbContainer *usage)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("prompt_cache_miss_tokens %s and %s cached tokens are not %s %s",
-							print(miss), print(cached->quantity),
-							field_name(input->object, input->field), print(input->quantity))));
+							dec_text(miss), dec_text(cached->quantity),
+							field_name(input->object, input->field), dec_text(input->quantity))));
 	}
 
 	/* seconds of audio are those of the input, which has its own rate or the audio's */
@@ -521,12 +520,12 @@ read_count(const JsonbValue *value, const char *object, const char *field, bool 
 	*quantity = dec_from_numeric(NumericGetDatum(value->val.numeric), field);
 	if (*quantity < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s %s is negative", field_name(object, field), print(*quantity)),
+						errmsg("%s %s is negative", field_name(object, field), dec_text(*quantity)),
 						errhint("To reverse a usage, negate it: - meter.usage_from(...).")));
 	if (!fractions && *quantity % DEC_ONE != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("%s %s is not a whole number", field_name(object, field),
-							   print(*quantity))));
+							   dec_text(*quantity))));
 	return true;
 }
 
@@ -539,8 +538,8 @@ set_count(Counts *counts, int unit, Dec quantity, const char *object, const char
 	if (count->given && count->quantity != quantity)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("%s %s and %s %s count the same and differ",
-							   field_name(count->object, count->field), print(count->quantity),
-							   field_name(object, field), print(quantity))));
+							   field_name(count->object, count->field), dec_text(count->quantity),
+							   field_name(object, field), dec_text(quantity))));
 	if (count->given)
 		return;
 	count->given = true;
@@ -578,15 +577,15 @@ check_parts(const Counts *counts)
 			if (!whole->given)
 				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 								errmsg("%s %s has no whole", field_name(part->object, part->field),
-									   print(part->quantity)),
+									   dec_text(part->quantity)),
 								errdetail("It is a part of %s, which the payload does not count.",
 										  unit_name(*a))));
 			if (part->quantity > whole->quantity)
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						 errmsg("%s %s is larger than its whole, %s %s",
-								field_name(part->object, part->field), print(part->quantity),
-								field_name(whole->object, whole->field), print(whole->quantity)),
+								field_name(part->object, part->field), dec_text(part->quantity),
+								field_name(whole->object, whole->field), dec_text(whole->quantity)),
 						 errhint("Is the payload of another kind?")));
 		}
 	}
@@ -604,9 +603,9 @@ check_parts(const Counts *counts)
 		if (sum > whole->quantity)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("%s %s and the other modalities add up to %s, more than %s %s",
-								   field_name(text->object, text->field), print(text->quantity),
-								   print(sum), field_name(whole->object, whole->field),
-								   print(whole->quantity))));
+								   field_name(text->object, text->field), dec_text(text->quantity),
+								   dec_text(sum), field_name(whole->object, whole->field),
+								   dec_text(whole->quantity))));
 	}
 }
 
@@ -665,7 +664,7 @@ make_disjoint(const Counts *counts, Bucket *buckets)
 				ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the parts of %s %s add up to %s", field_name(count->object, count->field),
-						print(count->quantity), print(below[unit])),
+						dec_text(count->quantity), dec_text(below[unit])),
 				 errdetail("What a payload counts in two parts at once, like cached audio "
 						   "tokens, it has to count on its own too.")));
 		if (rest == 0)
@@ -687,13 +686,4 @@ static const char *
 field_name(const char *object, const char *field)
 {
 	return object == NULL ? field : psprintf("%s.%s", object, field);
-}
-
-static const char *
-print(Dec quantity)
-{
-	char *buffer = palloc(DEC_BUFSIZE);
-
-	dec_print(quantity, buffer);
-	return buffer;
 }
