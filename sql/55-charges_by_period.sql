@@ -148,3 +148,101 @@ CREATE AGGREGATE meter.charges_by_period(tariff meter.tariff, at timestamptz, qu
 );
 COMMENT ON AGGREGATE meter.charges_by_period(meter.tariff, timestamptz, integer, date, interval, text) IS
 'charges_by_period of whole quantities, with periods counted from the start of a local date.';
+
+-- The same by a book of rules: what is charged to whom, by the customer.
+
+CREATE FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, text, timestamptz, numeric, interval) RETURNS meter.period_sums
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'meter_charges_by_book_accum';
+COMMENT ON FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, text, timestamptz, numeric, interval) IS 'Transition function of charges_by_period with a book.';
+
+CREATE FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, text, timestamptz, bigint, interval) RETURNS meter.period_sums
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'meter_charges_by_book_accum_int8';
+COMMENT ON FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, text, timestamptz, bigint, interval) IS 'Transition function of charges_by_period with a book.';
+
+CREATE FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, text, timestamptz, integer, interval) RETURNS meter.period_sums
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'meter_charges_by_book_accum_int4';
+COMMENT ON FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, text, timestamptz, integer, interval) IS 'Transition function of charges_by_period with a book.';
+
+CREATE FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, bigint, timestamptz, numeric, interval) RETURNS meter.period_sums
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'meter_charges_by_book_accum_id';
+COMMENT ON FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, bigint, timestamptz, numeric, interval) IS 'Transition function of charges_by_period with a book.';
+
+CREATE FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, bigint, timestamptz, bigint, interval) RETURNS meter.period_sums
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'meter_charges_by_book_accum_id_int8';
+COMMENT ON FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, bigint, timestamptz, bigint, interval) IS 'Transition function of charges_by_period with a book.';
+
+CREATE FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, bigint, timestamptz, integer, interval) RETURNS meter.period_sums
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'meter_charges_by_book_accum_id_int4';
+COMMENT ON FUNCTION meter.charges_by_book_accum(meter.period_sums, jsonb, bigint, timestamptz, integer, interval) IS 'Transition function of charges_by_period with a book.';
+
+CREATE AGGREGATE meter.charges_by_period(book jsonb, customer text, at timestamptz, quantity numeric, every interval) (
+    STYPE = meter.period_sums,
+    SFUNC = meter.charges_by_book_accum,
+    FINALFUNC = meter.charges_by_period_final,
+    COMBINEFUNC = meter.charges_by_period_combine,
+    SSPACE = 1024,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.charges_by_period(jsonb, text, timestamptz, numeric, interval) IS
+'The charge of each billing period of a customer, grouped by the customer, whose tariff, anchor and zone are in a book: a JSON object with an entry a customer, {"tariff": "at 0.08", "anchor": "2026-01-31", "timezone": "Europe/Berlin"}. Make it with (SELECT jsonb_object_agg(customer, jsonb_build_object(''tariff'', tariff, ''anchor'', anchor, ''timezone'', timezone)) FROM ...): it is read once a group, so that no row pays for a join. An array of meter.period_charge in the order of time, as without a book; NULL for a customer that is not in the book. Rows with a NULL are left out. Two customers in one group, an entry that lacks something and a period whose quantity is negative are errors.';
+
+CREATE AGGREGATE meter.charges_by_period(book jsonb, customer text, at timestamptz, quantity bigint, every interval) (
+    STYPE = meter.period_sums,
+    SFUNC = meter.charges_by_book_accum,
+    FINALFUNC = meter.charges_by_period_final,
+    COMBINEFUNC = meter.charges_by_period_combine,
+    SSPACE = 1024,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.charges_by_period(jsonb, text, timestamptz, bigint, interval) IS
+'The charge of each billing period of a customer, grouped by the customer, whose tariff, anchor and zone are in a book: a JSON object with an entry a customer, {"tariff": "at 0.08", "anchor": "2026-01-31", "timezone": "Europe/Berlin"}. Make it with (SELECT jsonb_object_agg(customer, jsonb_build_object(''tariff'', tariff, ''anchor'', anchor, ''timezone'', timezone)) FROM ...): it is read once a group, so that no row pays for a join. An array of meter.period_charge in the order of time, as without a book; NULL for a customer that is not in the book. Rows with a NULL are left out. Two customers in one group, an entry that lacks something and a period whose quantity is negative are errors.';
+
+CREATE AGGREGATE meter.charges_by_period(book jsonb, customer text, at timestamptz, quantity integer, every interval) (
+    STYPE = meter.period_sums,
+    SFUNC = meter.charges_by_book_accum,
+    FINALFUNC = meter.charges_by_period_final,
+    COMBINEFUNC = meter.charges_by_period_combine,
+    SSPACE = 1024,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.charges_by_period(jsonb, text, timestamptz, integer, interval) IS
+'The charge of each billing period of a customer, grouped by the customer, whose tariff, anchor and zone are in a book: a JSON object with an entry a customer, {"tariff": "at 0.08", "anchor": "2026-01-31", "timezone": "Europe/Berlin"}. Make it with (SELECT jsonb_object_agg(customer, jsonb_build_object(''tariff'', tariff, ''anchor'', anchor, ''timezone'', timezone)) FROM ...): it is read once a group, so that no row pays for a join. An array of meter.period_charge in the order of time, as without a book; NULL for a customer that is not in the book. Rows with a NULL are left out. Two customers in one group, an entry that lacks something and a period whose quantity is negative are errors.';
+
+CREATE AGGREGATE meter.charges_by_period(book jsonb, customer bigint, at timestamptz, quantity numeric, every interval) (
+    STYPE = meter.period_sums,
+    SFUNC = meter.charges_by_book_accum,
+    FINALFUNC = meter.charges_by_period_final,
+    COMBINEFUNC = meter.charges_by_period_combine,
+    SSPACE = 1024,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.charges_by_period(jsonb, bigint, timestamptz, numeric, interval) IS
+'The charge of each billing period of a customer, grouped by the customer, whose tariff, anchor and zone are in a book: a JSON object with an entry a customer, {"tariff": "at 0.08", "anchor": "2026-01-31", "timezone": "Europe/Berlin"}. Make it with (SELECT jsonb_object_agg(customer, jsonb_build_object(''tariff'', tariff, ''anchor'', anchor, ''timezone'', timezone)) FROM ...): it is read once a group, so that no row pays for a join. An array of meter.period_charge in the order of time, as without a book; NULL for a customer that is not in the book. Rows with a NULL are left out. Two customers in one group, an entry that lacks something and a period whose quantity is negative are errors.';
+
+CREATE AGGREGATE meter.charges_by_period(book jsonb, customer bigint, at timestamptz, quantity bigint, every interval) (
+    STYPE = meter.period_sums,
+    SFUNC = meter.charges_by_book_accum,
+    FINALFUNC = meter.charges_by_period_final,
+    COMBINEFUNC = meter.charges_by_period_combine,
+    SSPACE = 1024,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.charges_by_period(jsonb, bigint, timestamptz, bigint, interval) IS
+'The charge of each billing period of a customer, grouped by the customer, whose tariff, anchor and zone are in a book: a JSON object with an entry a customer, {"tariff": "at 0.08", "anchor": "2026-01-31", "timezone": "Europe/Berlin"}. Make it with (SELECT jsonb_object_agg(customer, jsonb_build_object(''tariff'', tariff, ''anchor'', anchor, ''timezone'', timezone)) FROM ...): it is read once a group, so that no row pays for a join. An array of meter.period_charge in the order of time, as without a book; NULL for a customer that is not in the book. Rows with a NULL are left out. Two customers in one group, an entry that lacks something and a period whose quantity is negative are errors.';
+
+CREATE AGGREGATE meter.charges_by_period(book jsonb, customer bigint, at timestamptz, quantity integer, every interval) (
+    STYPE = meter.period_sums,
+    SFUNC = meter.charges_by_book_accum,
+    FINALFUNC = meter.charges_by_period_final,
+    COMBINEFUNC = meter.charges_by_period_combine,
+    SSPACE = 1024,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.charges_by_period(jsonb, bigint, timestamptz, integer, interval) IS
+'The charge of each billing period of a customer, grouped by the customer, whose tariff, anchor and zone are in a book: a JSON object with an entry a customer, {"tariff": "at 0.08", "anchor": "2026-01-31", "timezone": "Europe/Berlin"}. Make it with (SELECT jsonb_object_agg(customer, jsonb_build_object(''tariff'', tariff, ''anchor'', anchor, ''timezone'', timezone)) FROM ...): it is read once a group, so that no row pays for a join. An array of meter.period_charge in the order of time, as without a book; NULL for a customer that is not in the book. Rows with a NULL are left out. Two customers in one group, an entry that lacks something and a period whose quantity is negative are errors.';

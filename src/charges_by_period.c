@@ -16,10 +16,14 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rangetypes.h"
@@ -45,6 +49,7 @@ typedef struct PeriodSums
 	bool anchor_is_date;
 	uint16 zone_length;
 	uint64 fingerprint; /* of all that a group's rows must share */
+	uint64 customer;	/* of the customer, where the rule is out of a book; else zero */
 	int32 count;
 	int32 capacity;
 	TimestampTz lower; /* of the first bucket */
@@ -88,9 +93,11 @@ typedef struct ChargeCache
 	TypeCacheEntry *range;
 } ChargeCache;
 
-static PeriodSums *sums_create(const ChargeRule *rule, int capacity);
+static PeriodSums *sums_create(const ChargeRule *rule, uint64 customer, int capacity);
+static bool book_find(Jsonb *book, const char *customer, int length, ChargeRule *rule);
 static PeriodSums *sums_insert(PeriodSums *sums, int position, const PeriodBucket *bucket);
 static int sums_search(const PeriodSums *sums, TimestampTz at);
+pg_noreturn static void refuse_other_customer(void);
 pg_noreturn static void refuse_other_rule(const PeriodSums *sums, const ChargeRule *rule);
 
 static inline PeriodSums *
@@ -256,7 +263,7 @@ sums_measure(PeriodSums *sums)
 
 /* Returns a state without buckets. */
 static PeriodSums *
-sums_create(const ChargeRule *rule, int capacity)
+sums_create(const ChargeRule *rule, uint64 customer, int capacity)
 {
 	Size tariff_size = VARSIZE(rule->tariff);
 	Size size = sums_size(capacity, tariff_size, rule->zone_length);
@@ -268,6 +275,7 @@ sums_create(const ChargeRule *rule, int capacity)
 	sums->anchor_is_date = rule->anchor.is_date;
 	sums->zone_length = (uint16) rule->zone_length;
 	sums->fingerprint = fingerprint(rule);
+	sums->customer = customer;
 	sums->capacity = capacity;
 	kept = (SumsRule *) ((char *) sums + sums_rule_offset(capacity));
 	kept->anchor = rule->anchor.value;
@@ -293,7 +301,7 @@ sums_insert(PeriodSums *sums, int position, const PeriodBucket *bucket)
 			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 							errmsg("a group has more than %d periods", SUMS_MAX_BUCKETS),
 							errhint("Take longer periods.")));
-		larger = sums_create(&rule, Min(2 * sums->capacity, SUMS_MAX_BUCKETS));
+		larger = sums_create(&rule, sums->customer, Min(2 * sums->capacity, SUMS_MAX_BUCKETS));
 		larger->count = sums->count;
 		memcpy(larger->buckets, sums->buckets, sums->count * sizeof(PeriodBucket));
 		sums = larger;
@@ -385,7 +393,7 @@ accumulate(FunctionCallInfo fcinfo, bool anchor_is_date, Oid quantity_type)
 		period_rule_get(cache->periods, rule.anchor, rule.every, rule.zone_name, rule.zone_length),
 		at, &fresh.lower, &fresh.upper);
 	if (sums == NULL)
-		sums = sums_create(&rule, SUMS_FIRST_CAPACITY);
+		sums = sums_create(&rule, 0, SUMS_FIRST_CAPACITY);
 	dec_store(&fresh.quantity, quantity);
 	PG_RETURN_POINTER(sums_insert(sums, sums_search(sums, at), &fresh));
 }
@@ -434,6 +442,190 @@ meter_charges_by_period_accum_date_int4(PG_FUNCTION_ARGS)
 	return accumulate(fcinfo, true, INT4OID);
 }
 
+static void
+refuse_other_customer(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("charges_by_period has more than one customer in a group"),
+					errdetail("A group is charged by the rule that the book has for its customer."),
+					errhint("Group by the customer.")));
+}
+
+/* A word that tells customers apart; never zero, which is no customer. */
+static inline uint64
+customer_word(const char *name, int length)
+{
+	uint64 word = hash_bytes_extended((const unsigned char *) name, length, 0);
+
+	return word != 0 ? word : 1;
+}
+
+/*
+ * Adds a quantity to the period of a moment, by the rule that a book has for the row's
+ * customer (state, book, customer, at, quantity, every). The book is looked at for a
+ * group's first row only. A row that lacks anything is left out, and so are the rows of
+ * a customer that is not in the book: its group has no state, and its result is NULL.
+ */
+static pg_attribute_always_inline Datum
+accumulate_by_book(FunctionCallInfo fcinfo, Oid customer_type, Oid quantity_type)
+{
+	PeriodSums *sums = NULL;
+	PeriodBucket *bucket;
+	PeriodBucket fresh;
+	ChargeCache *cache;
+	ChargeRule rule;
+	TimestampTz at;
+	Dec quantity;
+	uint64 customer;
+
+	if (unlikely(PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3) || PG_ARGISNULL(4) ||
+				 PG_ARGISNULL(5)))
+	{
+		if (PG_ARGISNULL(0))
+			PG_RETURN_NULL();
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	}
+
+	if (customer_type == INT8OID)
+		customer = (uint64) PG_GETARG_INT64(2) + UINT64CONST(0x8000000000000001);
+	else
+	{
+		struct varlena *name = detoast_packed(PG_GETARG_DATUM(2));
+
+		customer = customer_word(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	}
+	at = PG_GETARG_TIMESTAMPTZ(3);
+	if (quantity_type == INT4OID)
+		quantity = dec_from_int64(PG_GETARG_INT32(4));
+	else if (quantity_type == INT8OID)
+		quantity = dec_from_int64(PG_GETARG_INT64(4));
+	else
+		quantity = dec_from_numeric(PG_GETARG_DATUM(4), "quantity");
+
+	if (likely(!PG_ARGISNULL(0)))
+	{
+		sums = sums_of(PG_GETARG_DATUM(0));
+		if (unlikely(sums->customer != customer))
+			refuse_other_customer();
+		if (unlikely(!AggCheckCallContext(fcinfo, NULL)))
+			sums = (PeriodSums *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0));
+		bucket = sums_find(sums, at);
+		if (likely(bucket != NULL))
+		{
+			bucket_add(bucket, quantity);
+			PG_RETURN_POINTER(sums);
+		}
+		rule = sums_rule(sums);
+		if (!interval_same(rule.every, PG_GETARG_INTERVAL_P(5)))
+		{
+			rule.every = PG_GETARG_INTERVAL_P(5);
+			refuse_other_rule(sums, &rule);
+		}
+	}
+	else
+	{
+		char digits[MAXINT8LEN + 1];
+		const char *name = digits;
+		int length;
+
+		if (customer_type == INT8OID)
+			length = pg_lltoa(PG_GETARG_INT64(2), digits);
+		else
+		{
+			struct varlena *text = detoast_packed(PG_GETARG_DATUM(2));
+
+			name = VARDATA_ANY(text);
+			length = VARSIZE_ANY_EXHDR(text);
+		}
+		rule.every = PG_GETARG_INTERVAL_P(5);
+		if (!book_find(PG_GETARG_JSONB_P(1), name, length, &rule))
+			PG_RETURN_NULL();
+	}
+
+	/* a period that the group has not seen, or a group without a state */
+	cache = charge_cache(fcinfo);
+	period_bounds(
+		period_rule_get(cache->periods, rule.anchor, rule.every, rule.zone_name, rule.zone_length),
+		at, &fresh.lower, &fresh.upper);
+	if (sums == NULL)
+		sums = sums_create(&rule, customer, SUMS_FIRST_CAPACITY);
+	dec_store(&fresh.quantity, quantity);
+	PG_RETURN_POINTER(sums_insert(sums, sums_search(sums, at), &fresh));
+}
+
+/* Returns a text field of a book's entry, zero-terminated. */
+static char *
+book_field(JsonbContainer *entry, const char *field, const char *customer, int length)
+{
+	JsonbValue value;
+
+	if (getKeyJsonValueFromContainer(entry, field, (int) strlen(field), &value) == NULL ||
+		value.type != jbvString)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the book has no text \"%s\" for customer \"%.*s\"", field,
+							   pg_mbcliplen(customer, length, 80), customer),
+						errhint("An entry is {\"tariff\": \"at 0.08\", \"anchor\": \"2026-01-31\", "
+								"\"timezone\": \"Europe/Berlin\"}.")));
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+/* Sets the rule that a book has for a customer, but for its length; false for none. */
+static bool
+book_find(Jsonb *book, const char *customer, int length, ChargeRule *rule)
+{
+	JsonbValue entry;
+	const char *anchor;
+	const char *p;
+	int year;
+	int month;
+	int day;
+
+	if (!JB_ROOT_IS_OBJECT(book))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a book of charge rules is a JSON object with a key a customer"),
+						errhint("Make it with jsonb_object_agg(customer, "
+								"jsonb_build_object('tariff', tariff, 'anchor', anchor, "
+								"'timezone', timezone)).")));
+	if (getKeyJsonValueFromContainer(&book->root, customer, length, &entry) == NULL)
+		return false;
+	if (entry.type != jbvBinary || !JsonContainerIsObject(entry.val.binary.data))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the book's entry for customer \"%.*s\" is not a JSON object",
+							   pg_mbcliplen(customer, length, 80), customer)));
+
+	rule->tariff =
+		tariff_from_text(book_field(entry.val.binary.data, "tariff", customer, length), NULL);
+	rule->zone_name = book_field(entry.val.binary.data, "timezone", customer, length);
+	rule->zone_length = (int) strlen(rule->zone_name);
+	anchor = book_field(entry.val.binary.data, "anchor", customer, length);
+	p = anchor;
+	if (!parse_digits(&p, 4, 6, &year) || *p++ != '-' || !parse_digits(&p, 2, 2, &month) ||
+		*p++ != '-' || !parse_digits(&p, 2, 2, &day) || *p != '\0' || year < 1 || month < 1 ||
+		month > MONTHS_PER_YEAR || day < 1 || day > day_tab[isleap(year)][month - 1] ||
+		!IS_VALID_JULIAN(year, month, day))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_DATETIME_FORMAT),
+						errmsg("anchor \"%s\" of customer \"%.*s\" is not a date", anchor,
+							   pg_mbcliplen(customer, length, 80), customer),
+						errhint("Write it as 2026-01-31.")));
+	rule->anchor.is_date = true;
+	rule->anchor.value = date2j(year, month, day) - POSTGRES_EPOCH_JDATE;
+	return true;
+}
+
+#define BY_BOOK(name, customer_type, quantity_type)                      \
+	PG_FUNCTION_INFO_V1(name);                                           \
+	Datum name(PG_FUNCTION_ARGS)                                         \
+	{                                                                    \
+		return accumulate_by_book(fcinfo, customer_type, quantity_type); \
+	}
+
+BY_BOOK(meter_charges_by_book_accum, TEXTOID, NUMERICOID)
+BY_BOOK(meter_charges_by_book_accum_int8, TEXTOID, INT8OID)
+BY_BOOK(meter_charges_by_book_accum_int4, TEXTOID, INT4OID)
+BY_BOOK(meter_charges_by_book_accum_id, INT8OID, NUMERICOID)
+BY_BOOK(meter_charges_by_book_accum_id_int8, INT8OID, INT8OID)
+BY_BOOK(meter_charges_by_book_accum_id_int4, INT8OID, INT4OID)
+
 /* Adds a state's periods to another's. */
 PG_FUNCTION_INFO_V1(meter_charges_by_period_combine);
 Datum
@@ -455,6 +647,8 @@ meter_charges_by_period_combine(PG_FUNCTION_ARGS)
 	sums = AggCheckCallContext(fcinfo, NULL)
 			   ? sums_of(PG_GETARG_DATUM(0))
 			   : (PeriodSums *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0));
+	if (sums->customer != other->customer)
+		refuse_other_customer();
 	if (sums->fingerprint != other->fingerprint)
 		refuse_other_rule(sums, &rule);
 	for (int i = 0; i < other->count; i++)
@@ -535,6 +729,7 @@ sums_write(StringInfo buffer, const PeriodSums *sums)
 	ChargeRule rule = sums_rule(sums);
 
 	pq_sendbyte(buffer, SUMS_VERSION);
+	pq_sendint64(buffer, sums->customer);
 	pq_sendbyte(buffer, rule.anchor.is_date ? 1 : 0);
 	pq_sendint64(buffer, rule.anchor.value);
 	pq_sendint64(buffer, rule.every->time);
@@ -570,13 +765,15 @@ sums_read(FunctionCallInfo fcinfo, StringInfo buffer)
 	ChargeRule rule;
 	Interval every;
 	PeriodSums *sums;
+	uint64 customer;
 	int anchor_is_date;
 	int count;
 
 	wire_need(buffer, 1);
 	if (pq_getmsgbyte(buffer) != SUMS_VERSION)
 		refuse_bytes("The version of the format is not known.");
-	wire_need(buffer, 29);
+	wire_need(buffer, 37);
+	customer = (uint64) pq_getmsgint64(buffer);
 	anchor_is_date = pq_getmsgbyte(buffer);
 	if (anchor_is_date > 1)
 		refuse_bytes("The anchor is neither a date nor an instant.");
@@ -606,7 +803,7 @@ sums_read(FunctionCallInfo fcinfo, StringInfo buffer)
 	count = (int32) pq_getmsgint(buffer, 4);
 	if (count < 1 || count > (buffer->len - buffer->cursor) / 32)
 		refuse_bytes("The number of periods does not fit their bytes.");
-	sums = sums_create(&rule, Max(count, SUMS_FIRST_CAPACITY));
+	sums = sums_create(&rule, customer, Max(count, SUMS_FIRST_CAPACITY));
 	for (int i = 0; i < count; i++)
 	{
 		PeriodBucket *bucket = &sums->buckets[i];

@@ -537,6 +537,22 @@ dec_parse(const char *text, const char **end, Dec *value, const char *what, stru
 	return true;
 }
 
+/*
+ * Reads a whole number of at least and at most so many digits, and no more behind them,
+ * as dates and times have them; moves the text on.
+ */
+bool
+parse_digits(const char **text, int least, int most, int *number)
+{
+	const char *p = *text;
+
+	for (*number = 0; p - *text < most && *p >= '0' && *p <= '9'; p++)
+		*number = *number * 10 + (*p - '0');
+	most = (int) (p - *text);
+	*text = p;
+	return most >= least && !(*p >= '0' && *p <= '9');
+}
+
 /* Prints a Dec into DEC_BUFSIZE bytes, without trailing zeros; returns its length. */
 int
 dec_print(Dec value, char *buffer)

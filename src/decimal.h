@@ -146,6 +146,7 @@ extern Datum dec_to_numeric(Dec value);
 struct Node;
 extern bool dec_parse(const char *text, const char **end, Dec *value, const char *what,
 					  struct Node *escontext);
+extern bool parse_digits(const char **text, int least, int most, int *number);
 extern int dec_print(Dec value, char *buffer);
 extern char *dec_text(Dec value);
 

@@ -92,7 +92,6 @@ static bool read_field(const char *key, JsonbValue *value, RateSpec *spec, struc
 static bool parse_range(const char *text, TimestampTz *from, TimestampTz *until);
 static bool parse_bound(const char **text, TimestampTz *instant, bool *unbounded);
 static bool parse_time(const char *text, int64 *time);
-static bool parse_digits(const char **p, int least, int most, int *number);
 static bool parse_clock(const char **p, int64 *time);
 static void print_instant(StringInfo out, TimestampTz instant);
 static void print_time(StringInfo out, int64 time);
@@ -753,20 +752,6 @@ parse_bound(const char **text, TimestampTz *instant, bool *unbounded)
 	skip_spaces(&p);
 	*text = p;
 	return true;
-}
-
-static bool
-parse_digits(const char **p, int least, int most, int *number)
-{
-	int n = 0;
-
-	*number = 0;
-	while (n < most && **p >= '0' && **p <= '9')
-	{
-		*number = *number * 10 + (*(*p)++ - '0');
-		n++;
-	}
-	return n >= least && !(**p >= '0' && **p <= '9');
 }
 
 /* Reads hh:mm[:ss[.ffffff]], up to 24:00. */

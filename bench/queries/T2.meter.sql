@@ -1,8 +1,9 @@
 WITH used AS (
-    SELECT customer_id, meter.charges_by_period(tariff, at, input_tokens, anchor, '1 month', timezone) AS charges
+    SELECT customer_id,
+        meter.charges_by_period((SELECT jsonb_object_agg(customer_id, jsonb_build_object('tariff', tariff, 'anchor', anchor, 'timezone', timezone))
+                                 FROM customer JOIN plan USING (plan_id)),
+            customer_id, at, input_tokens, '1 month') AS charges
     FROM usage_event
-    JOIN customer USING (customer_id)
-    JOIN plan USING (plan_id)
     GROUP BY customer_id
 )
 SELECT customer_id, lower(period) AS period_start, quantity, overage, charge

@@ -162,3 +162,59 @@ DROP VIEW plain, ours;
 DROP TABLE serial, charges_part, charges_read, by_customer, by_event;
 DROP AGGREGATE charges_partial(meter.tariff, timestamptz, numeric, date, interval, text);
 DROP AGGREGATE charges_merge(meter.period_sums);
+
+-- By a book of rules: the same as with the rule in every row
+\set SHOW_CONTEXT never
+SET TimeZone = 'UTC';
+CREATE TABLE payer (id integer, name text, tariff meter.tariff, anchor date, timezone text);
+INSERT INTO payer
+SELECT i, 'payer ' || i, ('{at 0.08,graduated: up to 50 at 0 plus 29; above at 0.08,volume: up to 100 at 1; above at 0.5,at 5 per started 7}'::text[])[1 + i % 4]::meter.tariff,
+	date '2024-01-01' + i % 31, ('{UTC,Europe/Berlin,America/New_York,Asia/Kolkata}'::text[])[1 + i % 4]
+FROM generate_series(1, 40) AS i;
+CREATE TABLE used AS
+SELECT 1 + i * 7919 % 41 AS id, 'payer ' || 1 + i * 7919 % 41 AS name, timestamptz '2024-01-01 00:00Z' + i * interval '53 minutes' AS at, i % 13 AS quantity
+FROM generate_series(1, 20000) AS i;
+ANALYZE used;
+CREATE VIEW book AS
+SELECT jsonb_object_agg(id, jsonb_build_object('tariff', tariff, 'anchor', anchor, 'timezone', timezone)) AS by_id,
+	jsonb_object_agg(name, jsonb_build_object('tariff', tariff, 'anchor', anchor, 'timezone', timezone)) AS by_name
+FROM payer;
+CREATE TABLE joined AS
+SELECT id, meter.charges_by_period(tariff, at, quantity, anchor, '1 month', timezone) AS charges FROM used JOIN payer USING (id) GROUP BY id;
+SELECT count(*), count(*) FILTER (WHERE booked.charges = joined.charges) AS same, count(*) FILTER (WHERE booked.charges IS NULL) AS not_in_the_book
+FROM (SELECT id, meter.charges_by_period((SELECT by_id FROM book), id, at, quantity, '1 month') AS charges FROM used GROUP BY id) AS booked LEFT JOIN joined USING (id);
+SELECT count(*) FILTER (WHERE booked.charges = joined.charges) AS same
+FROM (SELECT min(id) AS id, meter.charges_by_period((SELECT by_name FROM book), name, at, quantity::numeric, '1 month') AS charges FROM used GROUP BY name) AS booked JOIN joined USING (id);
+SELECT count(*) FILTER (WHERE booked.charges = joined.charges) AS same
+FROM (SELECT min(id) AS id, meter.charges_by_period((SELECT by_name FROM book), name, at, quantity::bigint, '1 month') AS charges FROM used GROUP BY name) AS booked JOIN joined USING (id);
+SELECT count(*) FILTER (WHERE booked.charges = joined.charges) AS same
+FROM (SELECT DISTINCT id, meter.charges_by_period((SELECT by_id FROM book), id, at, quantity::bigint, '1 month') OVER (PARTITION BY id) AS charges FROM used) AS booked JOIN joined USING (id);
+SET max_parallel_workers_per_gather = 2;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT count(*) FILTER (WHERE booked.charges = joined.charges) AS same
+FROM (SELECT id, meter.charges_by_period((SELECT by_id FROM book), id, at, quantity::numeric, '1 month') AS charges FROM used GROUP BY id) AS booked JOIN joined USING (id);
+RESET max_parallel_workers_per_gather;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+-- a state is a value, and goes on
+SELECT meter.charges_by_period_final(meter.charges_by_book_accum(state::text::meter.period_sums, '{}', 7, '2024-02-03', 5, '1 month')) AS through_text,
+	meter.charges_by_period_final(meter.charges_by_period_combine(state, state)) AS twice, meter.charges_by_period_final(state) AS as_it_was
+FROM (SELECT meter.charges_by_book_accum(NULL, '{"7": {"tariff": "at 2", "anchor": "2024-01-31", "timezone": "UTC"}}', 7, '2024-02-03', 5, '1 month')) AS s(state);
+-- what a row lacks, and what a book lacks
+SELECT meter.charges_by_period('{"a": {"tariff": "at 2", "anchor": "2024-01-31", "timezone": "UTC"}}', customer, at, quantity, '1 month')
+FROM (VALUES ('a', timestamptz '2024-02-03', 1), ('a', NULL, 1), ('a', '2024-02-03', NULL), (NULL, '2024-02-03', 1)) AS u(customer, at, quantity);
+SELECT meter.charges_by_period('{}', 'a', '2024-02-03', 1, '1 month'), meter.charges_by_period(NULL, 'a', '2024-02-03', 1, '1 month');
+SELECT meter.charges_by_period('[]', 'a', '2024-02-03', 1, '1 month');
+SELECT meter.charges_by_period('{"a": 1}', 'a', '2024-02-03', 1, '1 month');
+SELECT meter.charges_by_period('{"a": {"anchor": "2024-01-31", "timezone": "UTC"}}', 'a', '2024-02-03', 1, '1 month');
+SELECT meter.charges_by_period('{"a": {"tariff": "at two", "anchor": "2024-01-31", "timezone": "UTC"}}', 'a', '2024-02-03', 1, '1 month');
+SELECT meter.charges_by_period('{"a": {"tariff": "at 2", "anchor": "2024-02-30", "timezone": "UTC"}}', 'a', '2024-02-03', 1, '1 month');
+SELECT meter.charges_by_period('{"a": {"tariff": "at 2", "anchor": "2024-01-31", "timezone": "Mars/Olympus"}}', 'a', '2024-02-03', 1, '1 month');
+SELECT meter.charges_by_period('{"a": {"tariff": "at 2", "anchor": "2024-01-31", "timezone": "UTC"}}', 'a', '2024-02-03', -1, '1 month');
+SELECT meter.charges_by_period((SELECT by_id FROM book), id, at, quantity, '1 month') FROM used WHERE id IN (3, 4);
+SELECT meter.charges_by_period((SELECT by_id FROM book), id, at, quantity, CASE WHEN at < '2025-01-01' THEN interval '1 month' ELSE '2 months' END) FROM used WHERE id = 3;
+DROP VIEW book;
+DROP TABLE payer, used, joined;
