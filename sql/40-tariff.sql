@@ -267,6 +267,14 @@ CREATE FUNCTION meter.total_charge_final(meter.charge_state) RETURNS numeric
 AS 'MODULE_PATHNAME', 'meter_total_charge_final' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION meter.total_charge_final(meter.charge_state) IS 'Final function of total_charge: the charge of the sum.';
 
+CREATE FUNCTION meter.total_charge_accum(meter.charge_state, meter.tariff, bigint) RETURNS meter.charge_state
+AS 'MODULE_PATHNAME', 'meter_total_charge_accum_int8' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.total_charge_accum(meter.charge_state, meter.tariff, bigint) IS 'Transition function of total_charge.';
+
+CREATE FUNCTION meter.total_charge_accum(meter.charge_state, meter.tariff, integer) RETURNS meter.charge_state
+AS 'MODULE_PATHNAME', 'meter_total_charge_accum_int4' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.total_charge_accum(meter.charge_state, meter.tariff, integer) IS 'Transition function of total_charge.';
+
 CREATE AGGREGATE meter.total_charge(tariff meter.tariff, quantity numeric) (
     SFUNC = meter.total_charge_accum,
     STYPE = meter.charge_state,
@@ -276,6 +284,28 @@ CREATE AGGREGATE meter.total_charge(tariff meter.tariff, quantity numeric) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.total_charge(meter.tariff, numeric) IS
+'The charge of the sum of the quantities, which is not the sum of their charges. Single quantities may be negative (corrections); a sum below zero is an error. Rows whose tariff or quantity is NULL count for nothing; without any other row the result is NULL. Different tariffs in one group are an error: group by what decides the tariff.';
+
+CREATE AGGREGATE meter.total_charge(tariff meter.tariff, quantity bigint) (
+    SFUNC = meter.total_charge_accum,
+    STYPE = meter.charge_state,
+    SSPACE = 640,
+    FINALFUNC = meter.total_charge_final,
+    COMBINEFUNC = meter.total_charge_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.total_charge(meter.tariff, bigint) IS
+'The charge of the sum of the quantities, which is not the sum of their charges. Single quantities may be negative (corrections); a sum below zero is an error. Rows whose tariff or quantity is NULL count for nothing; without any other row the result is NULL. Different tariffs in one group are an error: group by what decides the tariff.';
+
+CREATE AGGREGATE meter.total_charge(tariff meter.tariff, quantity integer) (
+    SFUNC = meter.total_charge_accum,
+    STYPE = meter.charge_state,
+    SSPACE = 640,
+    FINALFUNC = meter.total_charge_final,
+    COMBINEFUNC = meter.total_charge_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.total_charge(meter.tariff, integer) IS
 'The charge of the sum of the quantities, which is not the sum of their charges. Single quantities may be negative (corrections); a sum below zero is an error. Rows whose tariff or quantity is NULL count for nothing; without any other row the result is NULL. Different tariffs in one group are an error: group by what decides the tariff.';
 
 -- marginal_charge

@@ -179,8 +179,10 @@ put_line(ReturnSetInfo *result, const char *kind, const TariffTier *tier, const 
 
 /* Transition of total_charge: a row without a tariff or a quantity counts for nothing. */
 PG_FUNCTION_INFO_V1(meter_total_charge_accum);
-Datum
-meter_total_charge_accum(PG_FUNCTION_ARGS)
+PG_FUNCTION_INFO_V1(meter_total_charge_accum_int8);
+PG_FUNCTION_INFO_V1(meter_total_charge_accum_int4);
+static pg_attribute_always_inline Datum
+accumulate_charge(FunctionCallInfo fcinfo, Oid quantity_type)
 {
 	const Tariff *t;
 	Dec quantity;
@@ -193,7 +195,12 @@ meter_total_charge_accum(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
 	t = PG_GETARG_TARIFF_CACHED(1);
-	quantity = dec_from_numeric(PG_GETARG_DATUM(2), "quantity");
+	if (quantity_type == INT4OID)
+		quantity = dec_from_int64(PG_GETARG_INT32(2));
+	else if (quantity_type == INT8OID)
+		quantity = dec_from_int64(PG_GETARG_INT64(2));
+	else
+		quantity = dec_from_numeric(PG_GETARG_DATUM(2), "quantity");
 	if (PG_ARGISNULL(0))
 		PG_RETURN_POINTER(make_state(t, quantity));
 
@@ -202,6 +209,25 @@ meter_total_charge_accum(PG_FUNCTION_ARGS)
 		refuse_other_tariff(&state->tariff, t);
 	dec_store(&state->quantity, dec_add(dec_load(&state->quantity), quantity));
 	PG_RETURN_POINTER(state);
+}
+
+Datum
+meter_total_charge_accum(PG_FUNCTION_ARGS)
+{
+	return accumulate_charge(fcinfo, NUMERICOID);
+}
+
+/* The same for whole quantities, without a numeric for each. */
+Datum
+meter_total_charge_accum_int8(PG_FUNCTION_ARGS)
+{
+	return accumulate_charge(fcinfo, INT8OID);
+}
+
+Datum
+meter_total_charge_accum_int4(PG_FUNCTION_ARGS)
+{
+	return accumulate_charge(fcinfo, INT4OID);
 }
 
 PG_FUNCTION_INFO_V1(meter_total_charge_combine);

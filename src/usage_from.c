@@ -204,8 +204,14 @@ meter_usage_from(PG_FUNCTION_ARGS)
 	Counts counts;
 	Bucket *buckets = palloc((UNIT_COUNT + USAGE_MAX_UNITS) * sizeof(Bucket));
 	int n = 0;
+	JsonbValue scalar;
 
 #define KIND_IS(k) (length == sizeof(k) - 1 && memcmp(name, k, sizeof(k) - 1) == 0)
+
+	/* a column of answers has some that are JSON's null: nothing was answered */
+	if (JB_ROOT_IS_SCALAR(payload) && JsonbExtractScalar(&payload->root, &scalar) &&
+		scalar.type == jbvNull)
+		PG_RETURN_NULL();
 
 	memset(&counts, 0, sizeof(counts));
 	if (KIND_IS("openai"))

@@ -334,3 +334,7 @@ RESET parallel_leader_participation;
 SELECT a, meter.total_charge_accum(a, 'at 2', 3) AS added, meter.total_charge_combine(a, 'quantity 4; at 2') AS combined,
     meter.total_charge_combine(NULL, a) AS kept, meter.total_charge_final(a), a AS still
 FROM (VALUES ('quantity 1; at 2'::meter.charge_state)) AS v (a);
+-- total_charge of whole quantities is that of the same numerics
+SELECT meter.total_charge('graduated: up to 10 at 1; above at 0.5', i) AS of_integer, meter.total_charge('graduated: up to 10 at 1; above at 0.5', i::bigint) AS of_bigint,
+	meter.total_charge('graduated: up to 10 at 1; above at 0.5', i::numeric) AS of_numeric
+FROM generate_series(1, 10) AS i;

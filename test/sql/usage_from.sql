@@ -128,3 +128,5 @@ SELECT count(*) FROM leaves WHERE meter.usage_from('inclusive', jsonb_build_obje
 	<> meter.usage('requests', 1, 'input_tokens', nullif(plain, 0), 'cache_read_tokens', nullif(read, 0), 'input_audio_tokens', nullif(audio, 0),
 		'cache_audio_read_tokens', nullif(read_audio, 0), 'cache_write_tokens', nullif(write, 0), 'cache_write_5m_tokens', nullif(write_5m, 0),
 		'cache_write_1h_tokens', nullif(write_1h, 0));
+-- JSON's null is no answer
+SELECT meter.usage_from('openai', 'null') IS NULL AS nothing, meter.usage_from('anthropic', '{"usage": {"input_tokens": 1}}');
