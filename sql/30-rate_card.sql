@@ -129,7 +129,7 @@ CREATE TYPE meter.rate_card_state (
 	SEND = meter.rate_card_state_send,
 	INTERNALLENGTH = VARIABLE,
 	ALIGNMENT = double,
-	STORAGE = plain
+	STORAGE = extended
 );
 COMMENT ON TYPE meter.rate_card_state IS 'The state of aggregate meter.rate_card: the rates so far, in the order they came.';
 

@@ -368,7 +368,9 @@ meter_rate_card_combine(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	if (PG_ARGISNULL(0))
 		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
-	list = (RateList *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0));
+	list = AggCheckCallContext(fcinfo, NULL)
+			   ? (RateList *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0))
+			   : (RateList *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0));
 	collect_list((RateList *) PG_DETOAST_DATUM(PG_GETARG_DATUM(1)), &other);
 	for (int i = 0; i < other.count; i++)
 		list = list_append(list, &other.specs[i]);

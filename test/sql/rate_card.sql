@@ -140,6 +140,12 @@ SELECT repeat('[', 100000)::meter.rate_card;
 SELECT repeat('{"a":', 100000)::meter.rate_card_state;
 SELECT ('[{"item": "' || repeat('[{\"', 20) || '", "unit": "x", "price": 1}]')::meter.rate_card IS NOT NULL AS fine;
 
+-- a long state can be kept in a table, and goes on
+CREATE TABLE kept (state meter.rate_card_state);
+INSERT INTO kept SELECT meter.rate_card_state_in(meter.rate_card_out(card)) FROM serial;
+SELECT meter.rate_card_final(meter.rate_card_combine(state, meter.rate_card_add(NULL, 'new', 'x', 1, 1))) <> card AS more, meter.rate_card_final(state) = card AS same FROM kept, serial;
+DROP TABLE kept;
+
 -- sums of amounts as text
 SELECT '-1.50 3'::meter.amount_state, '0 5'::meter.amount_state;
 SELECT '1'::meter.amount_state;
