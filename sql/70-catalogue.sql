@@ -36,8 +36,7 @@ COMMENT ON COLUMN meter.layer.builtin IS 'True while the row is as the extension
 CREATE TABLE meter.item (
 	item text PRIMARY KEY
 		CONSTRAINT item_is_not_empty CHECK (item <> ''),
-	layer text NOT NULL DEFAULT 'inference'
-		REFERENCES meter.layer ON UPDATE CASCADE,
+	layer text NOT NULL DEFAULT 'inference',
 	provider text,
 	name text,
 	description text
@@ -146,8 +145,7 @@ COMMENT ON FUNCTION meter.daily_window(time, time) IS 'The microseconds of the U
 
 CREATE TABLE meter.rate (
 	rate_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	card text NOT NULL DEFAULT 'cost'
-		REFERENCES meter.card ON UPDATE CASCADE,
+	card text NOT NULL DEFAULT 'cost',
 	item text NOT NULL
 		CONSTRAINT rate_item_is_not_empty CHECK (item <> '')
 		CONSTRAINT rate_item_has_at_most_1000_bytes CHECK (octet_length(item) <= 1000),
@@ -210,6 +208,51 @@ COMMENT ON COLUMN meter.rate.source IS 'Where the price is from: the catalogue t
 COMMENT ON COLUMN meter.rate.listed IS 'The dates that the catalogue gives for it, by which load_rates knows it again. NULL: not loaded, and load_rates leaves it alone.';
 COMMENT ON COLUMN meter.rate.loaded_at IS 'The instant, as of which the load that wrote the row was. NULL: not loaded.';
 
+/*
+ * The name of a card or a layer is not a foreign key: a parallel restore fills the
+ * tables of an extension in any order, and would lose one that had to come second.
+ * Whoever writes a name that is not there is told so at once instead.
+ */
+CREATE FUNCTION meter.warn_of_unknown_name() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unknown text;
+BEGIN
+	CASE TG_TABLE_NAME
+	WHEN 'rate' THEN
+		SELECT string_agg(DISTINCT format('"%s"', written.card), ', ') INTO unknown
+		FROM written
+		WHERE NOT EXISTS (SELECT FROM meter.card WHERE card.card = written.card);
+		IF unknown IS NOT NULL THEN
+			RAISE WARNING 'rates of a card that meter.card does not have: %', unknown
+				USING HINT = 'Insert the card, or correct the name. View meter.catalogue_problem lists what is there so far.';
+		END IF;
+	WHEN 'item' THEN
+		SELECT string_agg(DISTINCT format('"%s"', written.layer), ', ') INTO unknown
+		FROM written
+		WHERE NOT EXISTS (SELECT FROM meter.layer WHERE layer.layer = written.layer);
+		IF unknown IS NOT NULL THEN
+			RAISE WARNING 'items of a layer that meter.layer does not have: %', unknown
+				USING HINT = 'Insert the layer, or correct the name. View meter.catalogue_problem lists what is there so far.';
+		END IF;
+	END CASE;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.warn_of_unknown_name() IS 'Trigger of rate and item: warns of a card or a layer that is not there.';
+REVOKE ALL ON FUNCTION meter.warn_of_unknown_name() FROM PUBLIC;
+
+CREATE TRIGGER warn_of_unknown_card AFTER INSERT ON meter.rate
+	REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION meter.warn_of_unknown_name();
+CREATE TRIGGER warn_of_unknown_card_after_update AFTER UPDATE ON meter.rate
+	REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION meter.warn_of_unknown_name();
+CREATE TRIGGER warn_of_unknown_layer AFTER INSERT ON meter.item
+	REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION meter.warn_of_unknown_name();
+CREATE TRIGGER warn_of_unknown_layer_after_update AFTER UPDATE ON meter.item
+	REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION meter.warn_of_unknown_name();
+
 SELECT pg_extension_config_dump('meter.setting', 'WHERE NOT builtin');
 SELECT pg_extension_config_dump('meter.layer', 'WHERE NOT builtin');
 SELECT pg_extension_config_dump('meter.item', '');
@@ -249,6 +292,21 @@ LEFT JOIN meter.item USING (item)
 WHERE item.item IS NULL
 GROUP BY rate.item;
 COMMENT ON VIEW meter.unlisted_item IS 'Items that have a rate but no row in meter.item, and so no layer: a new one, or a name misspelt.';
+
+CREATE VIEW meter.catalogue_problem AS
+SELECT 'rates of a card that meter.card does not have' AS problem, rate.card AS name, count(*) AS rows
+FROM meter.rate
+WHERE NOT EXISTS (SELECT FROM meter.card WHERE card.card = rate.card)
+GROUP BY rate.card
+UNION ALL
+SELECT 'items of a layer that meter.layer does not have', item.layer, count(*)
+FROM meter.item
+WHERE NOT EXISTS (SELECT FROM meter.layer WHERE layer.layer = item.layer)
+GROUP BY item.layer
+UNION ALL
+SELECT 'rates of an item that meter.item does not have', unlisted_item.item, unlisted_item.rates
+FROM meter.unlisted_item;
+COMMENT ON VIEW meter.catalogue_problem IS 'Names in the catalogue that lead nowhere: a card, a layer or an item that has no row of its own. Empty is well.';
 
 CREATE FUNCTION meter.card(name text, items text DEFAULT '%') RETURNS meter.rate_card
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE

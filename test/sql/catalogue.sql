@@ -26,7 +26,10 @@ INSERT INTO meter.layer (layer) VALUES ('Storage');
 UPDATE meter.layer SET description = 'Vector search.' WHERE layer = 'retrieval';
 SELECT layer, description, builtin FROM meter.layer WHERE NOT builtin ORDER BY layer COLLATE "C";
 INSERT INTO meter.item (item, layer) VALUES ('pinecone/query', 'retrieval'), ('mine/rerank', 'reranking');
+-- A name that leads nowhere goes in, because a restore may bring it first, but not in silence
 INSERT INTO meter.item (item, layer) VALUES ('mine/other', 'unheard_of');
+SELECT * FROM meter.catalogue_problem;
+DELETE FROM meter.item WHERE item = 'mine/other';
 INSERT INTO meter.item (item) VALUES ('');
 INSERT INTO meter.card (card, currency) VALUES ('cost', 'EUR');
 INSERT INTO meter.card (card, currency) VALUES ('cost', 'EUR');
@@ -63,6 +66,9 @@ INSERT INTO meter.rate (item, unit, price, daily_from) VALUES ('mine/m', 'output
 INSERT INTO meter.rate (item, unit, price, daily_from, daily_until) VALUES ('mine/m', 'output_tokens', 1, '10:00', '10:00');
 INSERT INTO meter.rate (item, unit, price, listed) VALUES ('mine/m', 'output_tokens', 1, '(,)');
 INSERT INTO meter.rate (card, item, unit, price) VALUES ('unheard_of', 'mine/m', 'output_tokens', 1);
+SELECT * FROM meter.catalogue_problem WHERE name = 'unheard_of';
+UPDATE meter.rate SET card = 'never_heard_of' WHERE card = 'unheard_of';
+DELETE FROM meter.rate WHERE card = 'never_heard_of';
 -- 12 digits, the largest price, and the unit that stands for all
 INSERT INTO meter.rate (item, unit, price) VALUES ('mine/n', 'input_tokens', 0.0000000000010), ('mine/n', 'output_tokens', 170141183460469231731687303.715884105727), ('mine/n', '*', 0);
 

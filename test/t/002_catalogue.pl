@@ -57,6 +57,12 @@ query(q{
 	SELECT count(*) FROM meter.load_rates('price_list', as_of => '2026-03-10');
 });
 my $used = everything('postgres');
+
+# A parallel restore fills the tables in any order.
+query('CREATE DATABASE parallel');
+$node->command_ok([ 'pg_dump', '-Fd', '-f', "$node->{_basedir}/used.dir", $node->connstr('postgres') ], 'pg_dump to a directory');
+$node->command_ok([ 'pg_restore', '-j', '4', '-d', $node->connstr('parallel'), "$node->{_basedir}/used.dir" ], 'and its restore by four jobs');
+is(everything('parallel'), $used, 'nothing is lost in a parallel restore');
 query('CREATE DATABASE restored');
 $node->command_ok([ 'pg_dump', '-f', "$node->{_basedir}/used.sql", $node->connstr('postgres') ],
 	'pg_dump of a catalogue in use');
