@@ -17,7 +17,8 @@ CREATE TABLE task (
     goal numeric,                       -- the most that meter may take, as a multiple of its base
     covered boolean NOT NULL DEFAULT false,    -- whether the covering index may be used
     consume text NOT NULL,
-    compare text
+    compare text,
+    same_as text    -- the task whose answer it has, where that ran too
 );
 
 INSERT INTO task (task, title, base, floor, goal, covered, consume, compare) VALUES
@@ -33,7 +34,7 @@ INSERT INTO task (task, title, base, floor, goal, covered, consume, compare) VAL
         'count(cost), sum(cost)', 'customer_id, NULL::timestamptz, 1, cost, NULL::numeric, NULL::numeric'),
     ('T1u', 'the same from a usage column', 'F3u', 'F3u', 1.2, false,
         'count(cost), sum(cost)', 'customer_id, NULL::timestamptz, 1, cost, NULL::numeric, NULL::numeric'),
-    ('T2', 'charge and overage per customer and period', 'F3', 'F6', 1.6, false,
+    ('T2', 'charge and overage per customer and period', 'F3', 'F3', 1.6, false,
         'count(charge), sum(quantity), sum(overage), sum(charge)',
         'customer_id, period_start, 1, charge, quantity, overage'),
     ('T2i', 'the same over the covering index', 'F3', 'F8', NULL, true,
@@ -46,6 +47,9 @@ INSERT INTO task (task, title, base, floor, goal, covered, consume, compare) VAL
         'max(period_start)',
         'customer_id, NULL::timestamptz, count(*), sum(extract(epoch FROM period_start)::bigint), '
         'sum(extract(epoch FROM period_start)::bigint * (event_id % 997 + 1)), NULL::numeric');
+
+UPDATE task SET same_as = 'T1' WHERE task = 'T1u';
+UPDATE task SET same_as = 'T2' WHERE task = 'T2i';
 
 -- A file of queries/ each, named TASK.KIND: the query that gives the task's whole answer.
 CREATE TABLE query (
@@ -60,12 +64,14 @@ CREATE TABLE query (
 );
 
 CREATE TABLE timing (
+    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     events bigint NOT NULL,
     name text NOT NULL REFERENCES query,
     round integer NOT NULL,
     wall double precision NOT NULL,    -- milliseconds by the server's clock
     cpu double precision,              -- of which the backend was on a processor
-    PRIMARY KEY (events, name, round)
+    base_wall double precision,        -- what the task's base took the last time, just before
+    base_cpu double precision
 );
 
 CREATE TABLE answer (
@@ -104,6 +110,22 @@ BEGIN
 END
 $$;
 
+CREATE PROCEDURE note_time(query_name text, n bigint, round_number integer, wall double precision, cpu double precision)
+    LANGUAGE sql
+BEGIN ATOMIC
+    INSERT INTO bench.timing (events, name, round, wall, cpu, base_wall, base_cpu)
+    SELECT n, query_name, round_number, note_time.wall, note_time.cpu, coalesce(last.wall, note_time.wall), coalesce(last.cpu, note_time.cpu)
+    FROM bench.query
+    JOIN bench.task USING (task)
+    LEFT JOIN LATERAL (
+        SELECT timing.wall, timing.cpu
+        FROM bench.timing
+        WHERE timing.events = n AND timing.name = task.base AND query.name <> task.base
+        ORDER BY id DESC
+        LIMIT 1) AS last ON true
+    WHERE query.name = query_name;
+END;
+
 -- Runs a query once by the server's clock.
 CREATE PROCEDURE measure(query_name text, n bigint, round_number integer)
     LANGUAGE plpgsql
@@ -122,9 +144,7 @@ BEGIN
     EXECUTE sql;
     wall := extract(epoch FROM clock_timestamp()) - wall;
     cpu := split_part(pg_read_file('/proc/self/schedstat', 0, 100, true), ' ', 1)::double precision - cpu;
-    INSERT INTO bench.timing VALUES (n, query_name, round_number, wall * 1e3,
-        CASE WHEN asked.workers = 0 THEN cpu / 1e6 END);
-    RAISE NOTICE '% % ms', query_name, round((wall * 1e3)::numeric, 1);
+    CALL bench.note_time(query_name, n, round_number, wall * 1e3, CASE WHEN asked.workers = 0 THEN cpu / 1e6 END);
 END
 $$;
 
@@ -150,7 +170,7 @@ BEGIN ATOMIC
     WITH scaled AS (
         SELECT query.name, customer_id, period_start, rows, a * scale AS a, b * CASE WHEN c IS NULL THEN scale ELSE 1 END AS b, c
         FROM query JOIN answer USING (name)
-        WHERE task = task_name
+        WHERE task IN (SELECT unnest(ARRAY[task_name, same_as]) FROM task WHERE task = task_name)
     ), wanted AS (
         SELECT customer_id, period_start, rows, a, b, c FROM scaled WHERE name = reference
     )
@@ -160,19 +180,17 @@ BEGIN ATOMIC
               UNION ALL
               (TABLE wanted EXCEPT ALL SELECT customer_id, period_start, rows, a, b, c FROM scaled WHERE scaled.name = query.name)) AS different)
     FROM query
-    WHERE task = task_name AND EXISTS (SELECT FROM answer WHERE answer.name = query.name);
+    WHERE task IN (SELECT unnest(ARRAY[task_name, same_as]) FROM task WHERE task = task_name)
+      AND EXISTS (SELECT FROM answer WHERE answer.name = query.name);
 END;
 
--- Medians, and ratios to the base of the same round.
+-- Medians, and ratios to what the base took just before.
 CREATE VIEW result AS
-SELECT events, task, kind, timing.name, count(*) AS rounds,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY timing.wall) AS wall,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY timing.cpu) AS cpu,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY timing.wall / base.wall) AS ratio,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY timing.cpu / base.cpu) AS cpu_ratio
+SELECT events, task, kind, name, count(DISTINCT round) AS rounds,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY wall) AS wall,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY cpu) AS cpu,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY wall / base_wall) AS ratio,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY cpu / base_cpu) AS cpu_ratio
 FROM timing
 JOIN query USING (name)
-JOIN task USING (task)
-LEFT JOIN timing AS base USING (events, round)
-WHERE base.name = task.base OR base.name IS NULL
-GROUP BY events, task, kind, timing.name;
+GROUP BY events, task, kind, name;

@@ -33,7 +33,7 @@ CREATE TABLE period AS
 SELECT customer_id, period_start,
     lead(period_start) OVER (PARTITION BY customer_id ORDER BY period_start) AS period_end
 FROM customer, generate_series(0, 24) AS months,
-    LATERAL (SELECT ((anchor AT TIME ZONE timezone) + months * interval '1 month') AT TIME ZONE timezone AS period_start) AS p
+    LATERAL (SELECT (anchor + months * interval '1 month') AT TIME ZONE timezone AS period_start) AS p
 WHERE period_start BETWEEN '2025-05-25 00:00:00+00' AND '2026-02-10 00:00:00+00';
 
 CREATE TABLE period_array AS

@@ -42,13 +42,13 @@ WHERE compare IS NOT NULL
 ORDER BY task.task;
 
 \qecho ''
-SELECT format('With two workers T1 takes %s of its serial time, F3 takes %s%s.',
-        pg_temp.times(t.wall / t0.wall), pg_temp.times(f.wall / f0.wall),
-        CASE WHEN t.wall / t0.wall <= f.wall / f0.wall * 1.1 THEN ': they help as they help F3'
-            ELSE ': they help less than they help F3' END)
-FROM result AS t, result AS t0, result AS f, result AS f0
-WHERE (t.name, t0.name, f.name, f0.name) = ('T1.workers', 'T1.meter', 'F3.workers', 'F3')
-  AND (t.events, t0.events, f.events, f0.events) = (:events, :events, :events, :events);
+SELECT format('With two workers T1 takes %s of its serial time, F3 takes %s: %s.', pg_temp.times(cost), pg_temp.times(sum),
+    CASE WHEN cost <= sum * 1.1 THEN 'they help as they help F3' ELSE 'they help less than they help F3' END)
+FROM (SELECT max(ratio) FILTER (WHERE name = 'T1.workers') / max(ratio) FILTER (WHERE name = 'T1.meter') AS cost,
+          max(ratio) FILTER (WHERE name = 'F3.workers') AS sum
+      FROM result
+      WHERE events = :events) AS with_workers
+WHERE cost IS NOT NULL;
 
 \qecho ''
 \qecho 'Every query: medians of its rounds, as multiples of its base (F3, for T1u F3u) and in milliseconds, by the'

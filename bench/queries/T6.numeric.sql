@@ -5,7 +5,7 @@ FROM (SELECT *, (anchor + make_interval(months => months)) AT TIME ZONE timezone
                 ((extract(year FROM local) - extract(year FROM anchor)) * 12
                  + extract(month FROM local) - extract(month FROM anchor))::integer AS months
             FROM (SELECT e.customer_id, e.event_id, e.at, c.timezone,
-                      e.at AT TIME ZONE c.timezone AS local, c.anchor AT TIME ZONE c.timezone AS anchor
+                      e.at AT TIME ZONE c.timezone AS local, c.anchor
                   FROM usage_event AS e
                   JOIN customer AS c USING (customer_id)
                   OFFSET 0) AS localised
