@@ -40,6 +40,10 @@ SELECT card AS g, pick(h(hashtext(item || unit || valid::text), precedence), 220
 FROM rate_row WHERE card <= 20;
 ANALYZE plain_row, card_row;
 
+CREATE TABLE book AS
+SELECT jsonb_object_agg(g, jsonb_build_object('tariff', tariff, 'anchor', anchor_date, 'timezone', zone)) AS book
+FROM (SELECT DISTINCT ON (g) g, tariff, anchor_date, zone FROM row_of WHERE tariff IS NOT NULL ORDER BY g) AS payer;
+
 CREATE TABLE aggregate_of (n integer PRIMARY KEY, signature regprocedure, arguments text, source text, states text, type text);
 INSERT INTO aggregate_of (n, signature, arguments, source) VALUES
     (1, 'pg_catalog.sum(meter.usage)', 'usage', 'row'),
@@ -50,6 +54,20 @@ INSERT INTO aggregate_of (n, signature, arguments, source) VALUES
     (16, 'meter.total_cost(meter.rate_card, text, timestamptz, text, "any")',
         '(SELECT card FROM prop.mild_card), item, at, ''input_tokens'', whole, ''output_tokens'', quantity, ''x'', small, ''cache_read_tokens'', small', 'row'),
     (4, 'meter.total_charge(meter.tariff, numeric)', 'tariff, quantity', 'row'),
+    (17, 'meter.total_charge(meter.tariff, bigint)', 'tariff, whole', 'row'),
+    (18, 'meter.total_charge(meter.tariff, integer)', 'tariff, small', 'row'),
+    (19, 'meter.charges_by_period(jsonb, text, timestamptz, numeric, interval)',
+        '(SELECT book FROM prop.book), g::text, at, quantity, every', 'row'),
+    (20, 'meter.charges_by_period(jsonb, text, timestamptz, bigint, interval)',
+        '(SELECT book FROM prop.book), g::text, at, whole, every', 'row'),
+    (21, 'meter.charges_by_period(jsonb, text, timestamptz, integer, interval)',
+        '(SELECT book FROM prop.book), g::text, at, small, every', 'row'),
+    (22, 'meter.charges_by_period(jsonb, bigint, timestamptz, numeric, interval)',
+        '(SELECT book FROM prop.book), g, at, quantity, every', 'row'),
+    (23, 'meter.charges_by_period(jsonb, bigint, timestamptz, bigint, interval)',
+        '(SELECT book FROM prop.book), g, at, whole, every', 'row'),
+    (24, 'meter.charges_by_period(jsonb, bigint, timestamptz, integer, interval)',
+        '(SELECT book FROM prop.book), g, at, small, every', 'row'),
     (5, 'meter.charges_by_period(meter.tariff, timestamptz, numeric, timestamptz, interval, text)',
         'tariff, at, quantity, anchor, every, zone', 'row'),
     (6, 'meter.charges_by_period(meter.tariff, timestamptz, bigint, timestamptz, interval, text)',
