@@ -220,6 +220,10 @@ AS $$
 DECLARE
 	unknown text;
 BEGIN
+	/* Who may not read the names writes without the warning. */
+	IF NOT has_table_privilege(CASE TG_TABLE_NAME WHEN 'rate' THEN 'meter.card' ELSE 'meter.layer' END, 'SELECT') THEN
+		RETURN NULL;
+	END IF;
 	CASE TG_TABLE_NAME
 	WHEN 'rate' THEN
 		SELECT string_agg(DISTINCT format('"%s"', written.card), ', ') INTO unknown

@@ -68,6 +68,16 @@ INSERT INTO meter.rate (item, unit, price, listed) VALUES ('mine/m', 'output_tok
 INSERT INTO meter.rate (card, item, unit, price) VALUES ('unheard_of', 'mine/m', 'output_tokens', 1);
 SELECT * FROM meter.catalogue_problem WHERE name = 'unheard_of';
 UPDATE meter.rate SET card = 'never_heard_of' WHERE card = 'unheard_of';
+-- Who may write rates, and not read cards, goes without the warning
+CREATE ROLE meter_regress_writer;
+GRANT USAGE ON SCHEMA meter TO meter_regress_writer;
+GRANT SELECT, INSERT ON meter.rate TO meter_regress_writer;
+SET ROLE meter_regress_writer;
+INSERT INTO meter.rate (card, item, unit, price) VALUES ('never_heard_of', 'mine/m', 'input_tokens', 1);
+RESET ROLE;
+REVOKE ALL ON meter.rate FROM meter_regress_writer;
+REVOKE ALL ON SCHEMA meter FROM meter_regress_writer;
+DROP ROLE meter_regress_writer;
 DELETE FROM meter.rate WHERE card = 'never_heard_of';
 -- 12 digits, the largest price, and the unit that stands for all
 INSERT INTO meter.rate (item, unit, price) VALUES ('mine/n', 'input_tokens', 0.0000000000010), ('mine/n', 'output_tokens', 170141183460469231731687303.715884105727), ('mine/n', '*', 0);
