@@ -1,0 +1,91 @@
+/* Whose usage it is, and what for: customers, the calendar of each, and actions. */
+
+CREATE TABLE meter.customer (
+	customer_id text PRIMARY KEY
+		CONSTRAINT customer_id_has_1_to_255_bytes CHECK (octet_length(customer_id) BETWEEN 1 AND 255),
+	name text,
+	currency text
+		CONSTRAINT customer_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0),
+	segment text
+		CONSTRAINT customer_segment_is_not_empty CHECK (segment <> '')
+);
+COMMENT ON TABLE meter.customer IS 'The customers that something is known about. Usage of others is stored and rated all the same: meter.unknown_name lists them.';
+COMMENT ON COLUMN meter.customer.customer_id IS 'The name that events, sales and support know the customer by.';
+COMMENT ON COLUMN meter.customer.name IS 'What people call it.';
+COMMENT ON COLUMN meter.customer.currency IS 'ISO 4217 code of the currency it is billed in. NULL: that of meter.setting.';
+COMMENT ON COLUMN meter.customer.segment IS 'What reports group customers by, such as enterprise.';
+
+CREATE TABLE meter.customer_zone (
+	customer_id text NOT NULL
+		REFERENCES meter.customer ON UPDATE CASCADE,
+	since date NOT NULL DEFAULT '-infinity'
+		CONSTRAINT customer_zone_since_is_after_1970 CHECK (since = '-infinity' OR since >= '1970-01-01' AND since < '10000-01-01'),
+	timezone text NOT NULL
+		CONSTRAINT customer_zone_timezone_is_known CHECK (meter.period_start(timestamptz '2000-01-01 00:00:00+00', date '2000-01-01', '1 day', timezone) IS NOT NULL),
+	PRIMARY KEY (customer_id, since)
+);
+COMMENT ON TABLE meter.customer_zone IS 'The time zone that a customer''s days are in, from a date on. Before its first row, and for a customer without one, it is that of meter.setting. A change marks the customer''s days that it touches: views read them from the events until the next refresh.';
+COMMENT ON COLUMN meter.customer_zone.customer_id IS 'The customer.';
+COMMENT ON COLUMN meter.customer_zone.since IS 'The first date that begins in this zone. Default -infinity: always.';
+COMMENT ON COLUMN meter.customer_zone.timezone IS 'A name of the tz database, such as Europe/Berlin.';
+
+CREATE TABLE meter.action (
+	action text PRIMARY KEY
+		CONSTRAINT action_has_1_to_255_bytes CHECK (octet_length(action) BETWEEN 1 AND 255),
+	credit_type text NOT NULL DEFAULT 'credit'
+		CONSTRAINT action_credit_type_is_not_empty CHECK (credit_type <> ''),
+	pool text
+		CONSTRAINT action_pool_is_not_empty CHECK (pool <> ''),
+	description text
+);
+COMMENT ON TABLE meter.action IS 'What a customer can do, such as summarise, and which credits it uses up. What it costs in credits are the rates of card credit, whose item is the action. An action needs no row here to be counted: meter.unknown_name lists the ones that have none.';
+COMMENT ON COLUMN meter.action.action IS 'The name that events and the rates of card credit know it by.';
+COMMENT ON COLUMN meter.action.credit_type IS 'The type of credits it uses up. Default credit.';
+COMMENT ON COLUMN meter.action.pool IS 'The pool whose grants it uses up first. NULL: the unrestricted ones.';
+COMMENT ON COLUMN meter.action.description IS 'What it is.';
+
+SELECT pg_extension_config_dump('meter.customer', '');
+SELECT pg_extension_config_dump('meter.customer_zone', '');
+SELECT pg_extension_config_dump('meter.action', '');
+
+CREATE FUNCTION meter.usage_date(at timestamptz, timezone text) RETURNS date
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN date '2000-01-01' + meter.period_number(at, date '2000-01-01', interval '1 day', timezone)::integer;
+COMMENT ON FUNCTION meter.usage_date(timestamptz, text) IS 'The local date of an instant in a time zone of the tz database. An unknown zone is an error.';
+
+/*
+ * A date begins at its first instant in the zone that is in force from it on, and
+ * ends where the next one begins. So every instant has one date, and dates never
+ * run backwards, whichever way a customer moves: the day before the move has more
+ * or fewer hours.
+ */
+CREATE VIEW meter.customer_zone_span AS
+WITH zone AS (
+	SELECT customer_id, since, timezone
+	FROM meter.customer_zone
+	UNION ALL
+	SELECT customer_id, '-infinity', (SELECT timezone FROM meter.setting)
+	FROM meter.customer_zone
+	GROUP BY customer_id
+	HAVING min(since) > '-infinity'
+), begun AS (
+	SELECT
+		customer_id, since, timezone,
+		max(CASE WHEN since = '-infinity' THEN '-infinity' ELSE meter.period_boundary(0, since, interval '1 day', timezone) END)
+			OVER (PARTITION BY customer_id ORDER BY since) AS starts
+	FROM zone
+)
+SELECT
+	customer_id,
+	timezone,
+	starts,
+	coalesce(lead(starts) OVER following, 'infinity') AS ends,
+	coalesce(lead(since) OVER following - 1, 'infinity') AS last_date
+FROM begun
+WINDOW following AS (PARTITION BY customer_id ORDER BY since);
+COMMENT ON VIEW meter.customer_zone_span IS 'From when until when (exclusive) a customer''s days are in which zone, for customers that have a row in meter.customer_zone. A date begins at its first instant in the zone in force from it on; an instant before ends is on last_date at the latest.';
+
+CREATE FUNCTION meter.closed_until(customer_id text) RETURNS date
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN date '-infinity';
+COMMENT ON FUNCTION meter.closed_until(text) IS 'The date before which the customer''s usage is invoiced for good: -infinity, as nothing is closed without invoices.';
