@@ -29,10 +29,11 @@ AND (provolatile = 'v' OR proparallel <> 's')
 AND pg_proc.oid <> 'meter.txid'::regproc
 ORDER BY object COLLATE "C";
 
--- Nobody borrows the owner's rights.
+-- Nobody borrows the owner's rights, but for triggers, which nobody can call.
 SELECT object AS security_definer
 FROM member JOIN pg_proc ON classid = 'pg_proc'::regclass AND objid = pg_proc.oid
 WHERE prosecdef
+AND prorettype <> 'trigger'::regtype
 ORDER BY object COLLATE "C";
 
 -- A caller's search_path changes no function's meaning. A procedure that commits cannot set it.

@@ -1,0 +1,420 @@
+/*
+ * The roll-up, and what it does not have yet.
+ *
+ * An event is in usage_daily exactly where its txid is below the watermark of its
+ * epoch. Views add the other events, and take the days that a change of rates or
+ * zones has marked from the events, so they are right at any moment.
+ */
+
+CREATE TABLE meter.usage_daily (
+	customer_id text NOT NULL,
+	usage_date date NOT NULL,
+	item text,
+	action text,
+	variant text NOT NULL,
+	outcome text,
+	request_class text,
+	events bigint NOT NULL,
+	usage meter.usage NOT NULL,
+	cost numeric NOT NULL,
+	credits numeric NOT NULL,
+	unpriced_cost bigint NOT NULL,
+	unpriced_credits bigint NOT NULL,
+	CONSTRAINT usage_daily_key UNIQUE NULLS NOT DISTINCT (customer_id, usage_date, item, action, variant, outcome, request_class)
+);
+COMMENT ON TABLE meter.usage_daily IS 'Usage, cost and credits by customer and day, of the events that meter.refresh has seen. Read meter.usage_by_day, which has the others as well.';
+COMMENT ON COLUMN meter.usage_daily.customer_id IS 'Whose usage.';
+COMMENT ON COLUMN meter.usage_daily.usage_date IS 'The date, in the customer''s time zone.';
+COMMENT ON COLUMN meter.usage_daily.item IS 'What was consumed.';
+COMMENT ON COLUMN meter.usage_daily.action IS 'What the customer did.';
+COMMENT ON COLUMN meter.usage_daily.variant IS 'The way of consuming.';
+COMMENT ON COLUMN meter.usage_daily.outcome IS 'The outcome, as the events have it.';
+COMMENT ON COLUMN meter.usage_daily.request_class IS 'The class of requests.';
+COMMENT ON COLUMN meter.usage_daily.events IS 'How many events count: the sum of sign.';
+COMMENT ON COLUMN meter.usage_daily.usage IS 'The sum of usage.';
+COMMENT ON COLUMN meter.usage_daily.cost IS 'The sum of what the priced events cost, at the rates of card cost, each settled at its instant.';
+COMMENT ON COLUMN meter.usage_daily.credits IS 'The sum of what the priced events take in credits, at the rates of card credit. An event takes none without an action or with an outcome other than success.';
+COMMENT ON COLUMN meter.usage_daily.unpriced_cost IS 'How many events have a unit without a rate in card cost, and are not in cost: the sum of their sign.';
+COMMENT ON COLUMN meter.usage_daily.unpriced_credits IS 'How many events have a unit without a rate in card credit, and are not in credits: the sum of their sign.';
+
+CREATE TABLE meter.usage_mark (
+	mark_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	customer_id text,
+	item text,
+	action text,
+	since date NOT NULL DEFAULT '-infinity',
+	until date NOT NULL DEFAULT 'infinity',
+	marked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT usage_mark_is_by_one_thing CHECK (num_nonnulls(customer_id, item, action) <= 1),
+	CONSTRAINT usage_mark_is_not_empty CHECK (since < until),
+	CONSTRAINT usage_mark_of_all_is_of_all_days CHECK (num_nonnulls(customer_id, item, action) = 1 OR since = '-infinity' AND until = 'infinity')
+);
+COMMENT ON TABLE meter.usage_mark IS 'The days of usage_daily that a change of rates or time zones made stale. Views read them from the events until meter.refresh has rebuilt them. A row is a rule and not a list of days, so that what a refresh rolls up at the same time is marked as well.';
+COMMENT ON COLUMN meter.usage_mark.mark_id IS 'A number to name the row by.';
+COMMENT ON COLUMN meter.usage_mark.customer_id IS 'The days of this customer.';
+COMMENT ON COLUMN meter.usage_mark.item IS 'The days of any customer on which this item was used.';
+COMMENT ON COLUMN meter.usage_mark.action IS 'The days of any customer on which this action was done. All three NULL: all of usage_daily.';
+COMMENT ON COLUMN meter.usage_mark.since IS 'From this date on.';
+COMMENT ON COLUMN meter.usage_mark.until IS 'Until before this date.';
+COMMENT ON COLUMN meter.usage_mark.marked_at IS 'When.';
+
+/* Its name puts its rows at the end of a dump: before them, restored rates mark nothing. */
+CREATE TABLE meter.usage_watermark (
+	epoch integer PRIMARY KEY
+		CONSTRAINT usage_watermark_epoch_has_15_bits CHECK (epoch BETWEEN 0 AND 32767),
+	consumed bigint NOT NULL,
+	refreshed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	CONSTRAINT usage_watermark_consumed_is_in_its_epoch CHECK (consumed BETWEEN epoch::bigint << 48 AND (epoch::bigint << 48) + 281474976710655)
+);
+COMMENT ON TABLE meter.usage_watermark IS 'Which events are in usage_daily: of each epoch of meter.txid, those below consumed. An epoch without a row has none there. Whoever changes usage_daily holds the lock of this cluster''s row, until its transaction ends.';
+COMMENT ON COLUMN meter.usage_watermark.epoch IS 'The epoch, as meter.txid_epoch says it for this cluster.';
+COMMENT ON COLUMN meter.usage_watermark.consumed IS 'The first usage_event.txid that is not in usage_daily.';
+COMMENT ON COLUMN meter.usage_watermark.refreshed_at IS 'When it was last moved.';
+
+SELECT pg_extension_config_dump('meter.usage_daily', '');
+SELECT pg_extension_config_dump('meter.usage_mark', '');
+SELECT pg_extension_config_dump('meter.usage_mark_mark_id_seq', '');
+SELECT pg_extension_config_dump('meter.usage_watermark', '');
+
+CREATE VIEW meter.event_card AS
+WITH rated AS (
+	SELECT card, item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence
+	FROM meter.rate
+	UNION ALL
+	SELECT DISTINCT card, item, '*', 0::numeric, 1::numeric, tstzrange(NULL, NULL), variant, 0::numeric, NULL::time, NULL::time, -2147483648
+	FROM meter.rate
+	JOIN meter.card USING (card)
+	WHERE unrated = 'free'
+)
+SELECT
+	(SELECT meter.rate_card(item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence) FROM rated WHERE card = 'cost') AS cost,
+	(SELECT meter.rate_card(item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence) FROM rated WHERE card = 'credit') AS credit;
+COMMENT ON VIEW meter.event_card IS 'The rate cards that events are rated by, in one row: meter.card(''cost'') and meter.card(''credit''). For whoever may read it, without a right to read the rates.';
+
+CREATE VIEW meter.dated_event AS
+SELECT
+	event.customer_id,
+	event.event_id,
+	event.occurred_at,
+	least(meter.usage_date(event.occurred_at, coalesce(span.timezone, (SELECT timezone FROM meter.setting), 'UTC')), span.last_date) AS usage_date,
+	event.item,
+	event.usage,
+	event.action,
+	CASE WHEN event.outcome IS NULL OR event.outcome = 'success' THEN event.action END AS credited_action,
+	event.variant,
+	event.outcome,
+	event.request_class,
+	event.user_id,
+	event.workflow_id,
+	event.tags,
+	event.sign,
+	event.reverses,
+	event.txid
+FROM meter.usage_event AS event
+LEFT JOIN meter.customer_zone_span AS span
+	ON span.customer_id = event.customer_id
+	AND event.occurred_at >= span.starts
+	AND event.occurred_at < span.ends;
+COMMENT ON VIEW meter.dated_event IS 'The events with the date each has in its customer''s calendar, and credited_action: the action where it takes credits.';
+
+CREATE VIEW meter.consumed_txid AS
+SELECT
+	CASE
+		WHEN EXISTS (SELECT FROM meter.usage_mark WHERE num_nonnulls(customer_id, item, action) = 0) THEN '{}'
+		ELSE coalesce((SELECT range_agg(int8range(epoch::bigint << 48, consumed)) FROM meter.usage_watermark), '{}')
+	END AS txids;
+COMMENT ON VIEW meter.consumed_txid IS 'The usage_event.txid whose events are in usage_daily, in one row. None while all of usage_daily is marked as stale.';
+
+/* ROWS, and a setting that keeps it a function: planned as a hundred ranges, a view looks a hundred times as costly as it is. */
+CREATE FUNCTION meter.unconsumed_ranges(consumed int8multirange, OUT first_txid bigint, OUT end_txid bigint, OUT present boolean) RETURNS SETOF record
+LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 1
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT
+		lower(piece),
+		coalesce(upper(piece), 9223372036854775807),
+		piece @> (meter.txid_epoch()::bigint << 48) + 281474976710654
+	FROM unnest(int8multirange(int8range(0, NULL)) - consumed) AS piece;
+END;
+COMMENT ON FUNCTION meter.unconsumed_ranges(int8multirange) IS 'The ranges of usage_event.txid that are not among the consumed ones: first inclusive, end exclusive, and whether this cluster''s new events come there.';
+
+CREATE VIEW meter.unconsumed_range AS
+SELECT piece.first_txid, piece.end_txid, piece.present
+FROM meter.unconsumed_ranges((SELECT txids FROM meter.consumed_txid)) AS piece;
+COMMENT ON VIEW meter.unconsumed_range IS 'The ranges of usage_event.txid, first inclusive and end exclusive, whose events are not in usage_daily. The present one is where this cluster''s new events come.';
+
+/*
+ * The present range by scalar subqueries, for an index scan in any number of workers.
+ * The others most often have no event; OFFSET 0 keeps each to its own index scan.
+ */
+CREATE VIEW meter.unconsumed_event AS
+WITH event AS NOT MATERIALIZED (
+	SELECT *
+	FROM meter.usage_event
+	WHERE txid >= (SELECT first_txid FROM meter.unconsumed_range WHERE present)
+		AND txid < (SELECT end_txid FROM meter.unconsumed_range WHERE present)
+	UNION ALL
+	SELECT old_event.*
+	FROM meter.unconsumed_range AS gap
+	CROSS JOIN LATERAL (
+		SELECT *
+		FROM meter.usage_event
+		WHERE txid >= gap.first_txid
+			AND txid < gap.end_txid
+		OFFSET 0
+	) AS old_event
+	WHERE NOT gap.present
+)
+SELECT
+	event.customer_id,
+	event.event_id,
+	event.occurred_at,
+	least(meter.usage_date(event.occurred_at, coalesce(span.timezone, (SELECT timezone FROM meter.setting), 'UTC')), span.last_date) AS usage_date,
+	event.item,
+	event.usage,
+	event.action,
+	CASE WHEN event.outcome IS NULL OR event.outcome = 'success' THEN event.action END AS credited_action,
+	event.variant,
+	event.outcome,
+	event.request_class,
+	event.user_id,
+	event.workflow_id,
+	event.tags,
+	event.sign,
+	event.reverses,
+	event.txid
+FROM event
+LEFT JOIN meter.customer_zone_span AS span
+	ON span.customer_id = event.customer_id
+	AND event.occurred_at >= span.starts
+	AND event.occurred_at < span.ends;
+COMMENT ON VIEW meter.unconsumed_event IS 'The events that are not in usage_daily yet, as meter.dated_event has them.';
+
+CREATE VIEW meter.marked_days AS
+WITH marked AS (
+	SELECT customer_id, since, until
+	FROM meter.usage_mark
+	WHERE customer_id IS NOT NULL
+	UNION ALL
+	SELECT daily.customer_id, daily.usage_date, daily.usage_date + 1
+	FROM meter.usage_daily AS daily
+	JOIN meter.usage_mark AS mark USING (item)
+	WHERE daily.usage_date >= mark.since
+		AND daily.usage_date < mark.until
+	UNION ALL
+	SELECT daily.customer_id, daily.usage_date, daily.usage_date + 1
+	FROM meter.usage_daily AS daily
+	JOIN meter.usage_mark AS mark USING (action)
+	WHERE daily.usage_date >= mark.since
+		AND daily.usage_date < mark.until
+)
+SELECT customer_id, range_agg(daterange(since, until)) AS dates
+FROM marked
+GROUP BY customer_id;
+COMMENT ON VIEW meter.marked_days IS 'The days of each customer that meter.usage_mark makes stale. Marks of all of usage_daily are not among them.';
+
+CREATE VIEW meter.marked_event AS
+WITH marked AS MATERIALIZED (
+	SELECT * FROM meter.marked_days
+), bound AS (
+	/* Whatever the zone and its changes, an instant's date is at most a day and a few hours off the UTC one. */
+	SELECT
+		timezone('UTC', (min(lower(dates)) - 3)::timestamp) AS first_at,
+		timezone('UTC', (max(upper(dates)) + 3)::timestamp) AS end_at
+	FROM marked
+)
+SELECT event.*
+FROM meter.dated_event AS event
+WHERE event.occurred_at >= (SELECT first_at FROM bound)
+	AND event.occurred_at < (SELECT end_at FROM bound)
+	AND (SELECT txids FROM meter.consumed_txid) @> event.txid
+	AND EXISTS (
+		SELECT FROM marked
+		WHERE marked.customer_id = event.customer_id
+			AND marked.dates @> event.usage_date);
+COMMENT ON VIEW meter.marked_event IS 'The events that are in rows of usage_daily which meter.usage_mark makes stale, but for marks of all of it: with these, every event is unconsumed.';
+
+CREATE VIEW meter.usage_by_day AS
+WITH marked AS MATERIALIZED (
+	SELECT * FROM meter.marked_days
+), rolled_up AS NOT MATERIALIZED (
+	SELECT *
+	FROM meter.usage_daily AS daily
+	WHERE (SELECT txids <> '{}' FROM meter.consumed_txid)
+		AND NOT EXISTS (
+			SELECT FROM marked
+			WHERE marked.customer_id = daily.customer_id
+				AND marked.dates @> daily.usage_date)
+), event AS NOT MATERIALIZED (
+	SELECT * FROM meter.unconsumed_event
+	UNION ALL
+	SELECT * FROM meter.marked_event
+), rated AS NOT MATERIALIZED (
+	SELECT
+		customer_id, usage_date, item, action, variant, outcome, request_class,
+		sum(sign) AS events,
+		sum(usage) AS usage,
+		coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
+		coalesce(meter.total_cost((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant), 0) AS credits,
+		coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_cost,
+		coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)), 0) AS unpriced_credits
+	FROM event
+	GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
+), part AS NOT MATERIALIZED (
+	SELECT * FROM rolled_up
+	UNION ALL
+	SELECT * FROM rated
+)
+SELECT
+	customer_id, usage_date, item, action, variant, outcome, request_class,
+	sum(events)::bigint AS events,
+	sum(usage) AS usage,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM part
+GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class;
+COMMENT ON VIEW meter.usage_by_day IS 'Usage, cost and credits by customer and day, of every event that is committed: usage_daily, the events it does not have yet, and the marked days from the events. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does.';
+
+CREATE VIEW meter.usage_by_month AS
+SELECT
+	customer_id,
+	date_trunc('month', usage_date::timestamp)::date AS usage_month,
+	item, action, variant, outcome, request_class,
+	sum(events)::bigint AS events,
+	sum(usage) AS usage,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM meter.usage_by_day
+GROUP BY customer_id, usage_month, item, action, variant, outcome, request_class;
+COMMENT ON VIEW meter.usage_by_month IS 'meter.usage_by_day by month of the customer''s calendar: usage_month is the month''s first day.';
+
+CREATE VIEW meter.unknown_name AS
+WITH used AS (
+	SELECT 'customer' AS kind, customer_id AS name, events, usage_date
+	FROM meter.usage_by_day
+	WHERE NOT EXISTS (SELECT FROM meter.customer WHERE customer.customer_id = usage_by_day.customer_id)
+	UNION ALL
+	SELECT 'item', item, events, usage_date
+	FROM meter.usage_by_day
+	WHERE item IS NOT NULL
+		AND NOT EXISTS (SELECT FROM meter.item WHERE item.item = usage_by_day.item)
+	UNION ALL
+	SELECT 'action', action, events, usage_date
+	FROM meter.usage_by_day
+	WHERE action IS NOT NULL
+		AND NOT EXISTS (SELECT FROM meter.action WHERE action.action = usage_by_day.action)
+)
+SELECT
+	kind,
+	name,
+	sum(events)::bigint AS events,
+	min(usage_date) AS first_date,
+	max(usage_date) AS last_date
+FROM used
+GROUP BY kind, name;
+COMMENT ON VIEW meter.unknown_name IS 'Customers, items and actions that events have and meter.customer, meter.item or meter.action has not: new ones, or names misspelt. Their usage counts like any other.';
+
+CREATE VIEW meter.unpriced_usage AS
+WITH candidate AS (
+	SELECT customer_id, usage_date, item, action, variant, outcome, request_class, unpriced_cost, unpriced_credits
+	FROM meter.usage_by_day
+	WHERE unpriced_cost <> 0
+		OR unpriced_credits <> 0
+), bound AS (
+	SELECT
+		timezone('UTC', (min(usage_date) - 3)::timestamp) AS first_at,
+		timezone('UTC', (max(usage_date) + 3)::timestamp) AS end_at
+	FROM candidate
+), event AS (
+	SELECT event.*, candidate.unpriced_cost, candidate.unpriced_credits
+	FROM candidate
+	JOIN meter.dated_event AS event USING (customer_id, usage_date, variant)
+	WHERE event.occurred_at >= (SELECT first_at FROM bound)
+		AND event.occurred_at < (SELECT end_at FROM bound)
+		AND event.item IS NOT DISTINCT FROM candidate.item
+		AND event.action IS NOT DISTINCT FROM candidate.action
+		AND event.outcome IS NOT DISTINCT FROM candidate.outcome
+		AND event.request_class IS NOT DISTINCT FROM candidate.request_class
+), unpriced AS (
+	SELECT 'cost' AS card, item, variant, line.unit, line.quantity, sign, usage_date
+	FROM event
+	CROSS JOIN LATERAL meter.cost_lines((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant) AS line
+	WHERE unpriced_cost <> 0
+		AND meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)
+		AND line.amount IS NULL
+	UNION ALL
+	SELECT 'credit', credited_action, variant, line.unit, line.quantity, sign, usage_date
+	FROM event
+	CROSS JOIN LATERAL meter.cost_lines((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant) AS line
+	WHERE unpriced_credits <> 0
+		AND meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)
+		AND line.amount IS NULL
+)
+SELECT
+	card,
+	item,
+	variant,
+	unit,
+	trim_scale(sum(quantity)) AS quantity,
+	sum(sign) AS events,
+	min(usage_date) AS first_date,
+	max(usage_date) AS last_date
+FROM unpriced
+GROUP BY card, item, variant, unit
+HAVING sum(sign) <> 0
+	OR sum(quantity) <> 0;
+COMMENT ON VIEW meter.unpriced_usage IS 'What has been used and has no rate, by card, item (of card credit: action), variant and unit: the quantity, in how many events, and on which dates. Insert the missing rates into meter.rate: what was used before is rated by them as well.';
+
+CREATE FUNCTION meter.audit(customer_id text DEFAULT NULL, dates daterange DEFAULT NULL)
+	RETURNS TABLE (of_customer text, usage_date date, item text, action text, variant text, outcome text, request_class text, shown jsonb, rebuilt jsonb)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	WITH shown AS (
+		SELECT
+			day.customer_id, day.usage_date, day.item, day.action, day.variant, day.outcome, day.request_class,
+			jsonb_build_object('events', day.events, 'usage', day.usage::jsonb, 'cost', day.cost, 'credits', day.credits, 'unpriced_cost', day.unpriced_cost, 'unpriced_credits', day.unpriced_credits) AS sums
+		FROM meter.usage_by_day AS day
+		WHERE (audit.customer_id IS NULL OR day.customer_id = audit.customer_id)
+			AND (audit.dates IS NULL OR day.usage_date <@ audit.dates)
+	), rebuilt AS (
+		SELECT
+			event.customer_id, event.usage_date, event.item, event.action, event.variant, event.outcome, event.request_class,
+			jsonb_build_object(
+				'events', sum(event.sign),
+				'usage', sum(event.usage)::jsonb,
+				'cost', coalesce(sum(meter.cost((SELECT card.cost FROM meter.event_card AS card), event.item, event.occurred_at, event.usage, event.variant)), 0),
+				'credits', coalesce(sum(meter.cost((SELECT card.credit FROM meter.event_card AS card), event.credited_action, event.occurred_at, event.usage, event.variant)), 0),
+				'unpriced_cost', coalesce(sum(event.sign) FILTER (WHERE meter.cost((SELECT card.cost FROM meter.event_card AS card), event.item, event.occurred_at, event.usage, event.variant) IS NULL), 0),
+				'unpriced_credits', coalesce(sum(event.sign) FILTER (WHERE meter.cost((SELECT card.credit FROM meter.event_card AS card), event.credited_action, event.occurred_at, event.usage, event.variant) IS NULL), 0)) AS sums
+		FROM meter.dated_event AS event
+		WHERE (audit.customer_id IS NULL OR event.customer_id = audit.customer_id)
+			AND (audit.dates IS NULL OR event.usage_date <@ audit.dates)
+		GROUP BY event.customer_id, event.usage_date, event.item, event.action, event.variant, event.outcome, event.request_class
+	)
+	SELECT
+		coalesce(shown.customer_id, rebuilt.customer_id),
+		coalesce(shown.usage_date, rebuilt.usage_date),
+		coalesce(shown.item, rebuilt.item),
+		coalesce(shown.action, rebuilt.action),
+		coalesce(shown.variant, rebuilt.variant),
+		coalesce(shown.outcome, rebuilt.outcome),
+		coalesce(shown.request_class, rebuilt.request_class),
+		shown.sums,
+		rebuilt.sums
+	FROM shown
+	FULL JOIN rebuilt ON shown.customer_id = rebuilt.customer_id
+		AND shown.usage_date = rebuilt.usage_date
+		AND coalesce(shown.item, '') = coalesce(rebuilt.item, '')
+		AND coalesce(shown.action, '') = coalesce(rebuilt.action, '')
+		AND shown.variant = rebuilt.variant
+		AND coalesce(shown.outcome, '') = coalesce(rebuilt.outcome, '')
+		AND coalesce(shown.request_class, '') = coalesce(rebuilt.request_class, '')
+	WHERE shown.sums IS DISTINCT FROM rebuilt.sums
+	ORDER BY 1, 2, 3, 4, 5, 6, 7;
+END;
+COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.usage_by_day with a rebuild from all events, of one customer and a range of dates or of all, and returns the rows that differ, with the sums of both: none. It rates every event anew, by another way than the views.';
+REVOKE ALL ON FUNCTION meter.audit(text, daterange) FROM PUBLIC;

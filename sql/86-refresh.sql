@@ -1,0 +1,544 @@
+/*
+ * Keeping the roll-up: what marks it stale, and what brings it up to date.
+ *
+ * Every transaction that changes usage_daily holds the lock of this cluster's row of
+ * usage_watermark from its first statement on, and reads at READ COMMITTED. So the
+ * statements after the lock see all that the former holder did, and a change of
+ * rates is either in the snapshot that events are rated with, or its mark is still
+ * there when that roll-up has been committed. Writers of events and of rates wait
+ * for nobody.
+ */
+
+CREATE FUNCTION meter.mark_usage(customer_id text, item text, action text, since date, until date) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	/*
+	 * Where nothing has ever been rolled up there is nothing to mark, as while a dump
+	 * is restored. A first roll-up that is under way is waited for, and one that comes
+	 * sees the change. With an older snapshot one cannot know.
+	 */
+	IF current_setting('transaction_isolation') = 'read committed' AND NOT EXISTS (SELECT FROM meter.usage_watermark) THEN
+		LOCK TABLE meter.usage_watermark IN SHARE MODE;
+		IF NOT EXISTS (SELECT FROM meter.usage_watermark) THEN
+			RETURN;
+		END IF;
+	END IF;
+	INSERT INTO meter.usage_mark (customer_id, item, action, since, until)
+	VALUES (mark_usage.customer_id, mark_usage.item, mark_usage.action, mark_usage.since, mark_usage.until);
+END
+$$;
+COMMENT ON FUNCTION meter.mark_usage(text, text, text, date, date) IS 'Marks days of usage_daily as stale: those of a customer, or those on which an item was used or an action done, from since until before until; with NULLs all of it. Views read them from the events until the next refresh.';
+REVOKE ALL ON FUNCTION meter.mark_usage(text, text, text, date, date) FROM PUBLIC;
+
+/*
+ * These triggers run with the owner's rights: whoever may change a price or a zone
+ * has to mark what it touches, and has no other business with the roll-up.
+ */
+CREATE FUNCTION meter.mark_rates() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	CASE TG_OP
+	WHEN 'TRUNCATE' THEN
+		PERFORM meter.mark_usage(NULL, NULL, NULL, '-infinity', 'infinity');
+		RETURN NULL;
+	WHEN 'INSERT' THEN
+		PERFORM meter.mark_rate(card, item, tstzmultirange(valid))
+		FROM new_rate
+		GROUP BY card, item, valid;
+	WHEN 'DELETE' THEN
+		PERFORM meter.mark_rate(card, item, tstzmultirange(valid))
+		FROM old_rate
+		GROUP BY card, item, valid;
+	WHEN 'UPDATE' THEN
+		/* Where only its validity changed, what was and what is valid in both is left alone. */
+		PERFORM meter.mark_rate(touched.card, touched.item, touched.valid)
+		FROM old_rate
+		FULL JOIN new_rate USING (rate_id)
+		CROSS JOIN LATERAL (
+			SELECT (old_rate.card, old_rate.item, old_rate.unit, old_rate.price, old_rate.per, old_rate.variant, old_rate.context_from, old_rate.daily_from, old_rate.daily_until, old_rate.precedence)
+				IS NOT DISTINCT FROM (new_rate.card, new_rate.item, new_rate.unit, new_rate.price, new_rate.per, new_rate.variant, new_rate.context_from, new_rate.daily_from, new_rate.daily_until, new_rate.precedence) AS same
+		) AS compared
+		CROSS JOIN LATERAL (
+			VALUES
+				(old_rate.card, old_rate.item, tstzmultirange(old_rate.valid) - CASE WHEN same THEN tstzmultirange(new_rate.valid) ELSE '{}' END),
+				(new_rate.card, new_rate.item, tstzmultirange(new_rate.valid) - CASE WHEN same THEN tstzmultirange(old_rate.valid) ELSE '{}' END)
+		) AS touched (card, item, valid)
+		WHERE NOT isempty(touched.valid)
+		GROUP BY touched.card, touched.item, touched.valid;
+	END CASE;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.mark_rates() IS 'Trigger of meter.rate: marks the days of the items whose rates changed, for the time that they changed for.';
+
+CREATE FUNCTION meter.mark_rate(card text, item text, valid tstzmultirange) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	/* Whatever the zone, a date in it is at most a day and a few hours off the UTC one. */
+	since CONSTANT date := coalesce(timezone('UTC', lower(valid))::date - 3, '-infinity');
+	until CONSTANT date := coalesce(timezone('UTC', upper(valid))::date + 3, 'infinity');
+BEGIN
+	CASE card
+	WHEN 'cost' THEN
+		PERFORM meter.mark_usage(NULL, item, NULL, since, until);
+	WHEN 'credit' THEN
+		PERFORM meter.mark_usage(NULL, NULL, item, since, until);
+	ELSE
+		/* Events are rated by no other card. */
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION meter.mark_rate(text, text, tstzmultirange) IS 'Marks the days on which an item of card cost was used, or an action that is an item of card credit was done, at a time when its rates changed.';
+REVOKE ALL ON FUNCTION meter.mark_rate(text, text, tstzmultirange) FROM PUBLIC;
+
+CREATE FUNCTION meter.mark_all() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM meter.mark_usage(NULL, NULL, NULL, '-infinity', 'infinity');
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.mark_all() IS 'Trigger of meter.setting, meter.card and meter.usage_event: marks all of usage_daily, as the zone of customers without one, what an unrated unit is, or everything has changed.';
+
+CREATE FUNCTION meter.mark_zones() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF TG_OP IN ('UPDATE', 'DELETE') THEN
+		PERFORM meter.mark_usage(customer_id, NULL, NULL, min(since) - 3, 'infinity')
+		FROM old_zone
+		GROUP BY customer_id;
+	END IF;
+	IF TG_OP IN ('UPDATE', 'INSERT') THEN
+		PERFORM meter.mark_usage(customer_id, NULL, NULL, min(since) - 3, 'infinity')
+		FROM new_zone
+		GROUP BY customer_id;
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.mark_zones() IS 'Trigger of meter.customer_zone: marks the days of the customers whose zone changed, from the first date that it changed for.';
+
+CREATE TRIGGER mark_inserted AFTER INSERT ON meter.rate
+	REFERENCING NEW TABLE AS new_rate FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_rates();
+CREATE TRIGGER mark_updated AFTER UPDATE ON meter.rate
+	REFERENCING OLD TABLE AS old_rate NEW TABLE AS new_rate FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_rates();
+CREATE TRIGGER mark_deleted AFTER DELETE ON meter.rate
+	REFERENCING OLD TABLE AS old_rate FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_rates();
+CREATE TRIGGER mark_truncated AFTER TRUNCATE ON meter.rate
+	FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_rates();
+CREATE TRIGGER mark_inserted AFTER INSERT ON meter.customer_zone
+	REFERENCING NEW TABLE AS new_zone FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_zones();
+CREATE TRIGGER mark_updated AFTER UPDATE ON meter.customer_zone
+	REFERENCING OLD TABLE AS old_zone NEW TABLE AS new_zone FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_zones();
+CREATE TRIGGER mark_deleted AFTER DELETE ON meter.customer_zone
+	REFERENCING OLD TABLE AS old_zone FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_zones();
+CREATE TRIGGER mark_truncated AFTER TRUNCATE ON meter.customer_zone
+	FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_all();
+CREATE TRIGGER mark_updated AFTER UPDATE ON meter.setting
+	FOR EACH ROW WHEN (OLD.timezone <> NEW.timezone) EXECUTE FUNCTION meter.mark_all();
+CREATE TRIGGER mark_inserted_or_deleted AFTER INSERT OR DELETE ON meter.setting
+	FOR EACH ROW EXECUTE FUNCTION meter.mark_all();
+CREATE TRIGGER mark_updated AFTER UPDATE ON meter.card
+	FOR EACH ROW WHEN (OLD.unrated <> NEW.unrated AND NEW.card IN ('cost', 'credit')) EXECUTE FUNCTION meter.mark_all();
+CREATE TRIGGER mark_truncated AFTER TRUNCATE ON meter.usage_event
+	FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_all();
+
+CREATE FUNCTION meter.keep_event() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE EXCEPTION 'event "%" of customer "%" cannot be changed or deleted', OLD.event_id, OLD.customer_id
+		USING ERRCODE = 'invalid_parameter_value', HINT = 'meter.void_event takes it back, meter.amend_event puts another one in its place.';
+END
+$$;
+COMMENT ON FUNCTION meter.keep_event() IS 'Trigger of meter.usage_event: refuses to delete an event, and to change anything that counts. Only user_id, workflow_id and tags can be changed.';
+REVOKE ALL ON FUNCTION meter.mark_rates(), meter.mark_all(), meter.mark_zones(), meter.keep_event() FROM PUBLIC;
+
+CREATE TRIGGER keep_deleted BEFORE DELETE ON meter.usage_event
+	FOR EACH ROW EXECUTE FUNCTION meter.keep_event();
+CREATE TRIGGER keep_updated BEFORE UPDATE ON meter.usage_event
+	FOR EACH ROW
+	WHEN ((OLD.customer_id, OLD.event_id, OLD.occurred_at, OLD.item, OLD.usage, OLD.action, OLD.variant, OLD.outcome, OLD.request_class, OLD.sign, OLD.reverses, OLD.received_at, OLD.txid)
+		IS DISTINCT FROM (NEW.customer_id, NEW.event_id, NEW.occurred_at, NEW.item, NEW.usage, NEW.action, NEW.variant, NEW.outcome, NEW.request_class, NEW.sign, NEW.reverses, NEW.received_at, NEW.txid))
+	EXECUTE FUNCTION meter.keep_event();
+
+CREATE FUNCTION meter.txid_horizon(epoch integer) RETURNS bigint
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (epoch::bigint << 48) + CASE
+	WHEN epoch = meter.txid_epoch() THEN pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+	ELSE 281474976710655
+END;
+COMMENT ON FUNCTION meter.txid_horizon(integer) IS 'The txid of an epoch below which no transaction is open in the calling statement''s snapshot: what is below is visible or never will be. Of another cluster''s epoch, its end.';
+
+CREATE FUNCTION meter.lock_usage_daily(wait boolean DEFAULT true) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	present CONSTANT integer := meter.txid_epoch();
+BEGIN
+	IF current_setting('transaction_isolation') <> 'read committed' THEN
+		RAISE EXCEPTION 'usage_daily can be refreshed at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED, or CALL meter.refresh() outside of a transaction.';
+	END IF;
+
+	/* What a subscription brings has numbers of another cluster, in no order that a watermark could follow. */
+	IF EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = 'meter.usage_event'::regclass) THEN
+		RAISE EXCEPTION 'meter.usage_event is filled by a logical subscription, and cannot be rolled up here'
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Refresh on the publisher. The views are right here as well: they read all events. After DROP SUBSCRIPTION a refresh takes them in.';
+	END IF;
+
+	IF NOT EXISTS (SELECT FROM meter.usage_watermark WHERE epoch = present) THEN
+		INSERT INTO meter.usage_watermark (epoch, consumed)
+		VALUES (present, present::bigint << 48)
+		ON CONFLICT (epoch) DO NOTHING;
+	END IF;
+	IF wait THEN
+		PERFORM FROM meter.usage_watermark WHERE epoch = present FOR UPDATE;
+	ELSE
+		PERFORM FROM meter.usage_watermark WHERE epoch = present FOR UPDATE SKIP LOCKED;
+	END IF;
+	RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION meter.lock_usage_daily(boolean) IS 'Takes the lock under which usage_daily is changed, until the transaction''s end; says false where another transaction has it and wait is false. Any isolation level but READ COMMITTED is an error, as its snapshot may be older than the lock, and so is a database that gets its events by a logical subscription.';
+
+CREATE FUNCTION meter.find_epochs() RETURNS void
+LANGUAGE sql
+BEGIN ATOMIC
+	INSERT INTO meter.usage_watermark (epoch, consumed)
+	SELECT DISTINCT (event.txid >> 48)::integer, event.txid >> 48 << 48
+	FROM (
+		SELECT lower(piece) AS first_txid, coalesce(upper(piece), 9223372036854775807) AS end_txid
+		FROM unnest(int8multirange(int8range(0, NULL)) - (SELECT range_agg(int8range(epoch::bigint << 48, (epoch::bigint << 48) + 281474976710655, '[]')) FROM meter.usage_watermark WHERE epoch < 32767) - CASE WHEN EXISTS (SELECT FROM meter.usage_watermark WHERE epoch = 32767) THEN int8multirange(int8range(32767::bigint << 48, NULL)) ELSE '{}' END) AS piece
+	) AS gap
+	JOIN meter.usage_event AS event
+		ON event.txid >= gap.first_txid
+		AND event.txid < gap.end_txid;
+END;
+COMMENT ON FUNCTION meter.find_epochs() IS 'Gives every epoch that events have, and usage_watermark has not, a row there with nothing consumed: events that were restored or upgraded from another cluster. The caller holds the lock.';
+
+CREATE FUNCTION meter.expand_marks() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+	marks CONSTANT bigint[] := ARRAY(SELECT mark_id FROM meter.usage_mark);
+BEGIN
+	IF EXISTS (SELECT FROM meter.usage_mark WHERE mark_id = ANY (marks) AND num_nonnulls(customer_id, item, action) = 0) THEN
+		/* All of it from the beginning: it becomes the tail, which is consumed in batches. */
+		DELETE FROM meter.usage_daily;
+		DELETE FROM meter.usage_mark WHERE mark_id = ANY (marks);
+		UPDATE meter.usage_watermark SET consumed = epoch::bigint << 48, refreshed_at = clock_timestamp();
+		RETURN;
+	END IF;
+
+	WITH marked AS (
+		SELECT customer_id, since, until
+		FROM meter.usage_mark
+		WHERE mark_id = ANY (marks)
+			AND customer_id IS NOT NULL
+		UNION ALL
+		SELECT daily.customer_id, daily.usage_date, daily.usage_date + 1
+		FROM meter.usage_daily AS daily
+		JOIN meter.usage_mark AS mark USING (item)
+		WHERE mark.mark_id = ANY (marks)
+			AND daily.usage_date >= mark.since
+			AND daily.usage_date < mark.until
+		UNION ALL
+		SELECT daily.customer_id, daily.usage_date, daily.usage_date + 1
+		FROM meter.usage_daily AS daily
+		JOIN meter.usage_mark AS mark USING (action)
+		WHERE mark.mark_id = ANY (marks)
+			AND daily.usage_date >= mark.since
+			AND daily.usage_date < mark.until
+	), merged AS (
+		SELECT customer_id, unnest(range_agg(daterange(since, until))) AS dates
+		FROM marked
+		GROUP BY customer_id
+	)
+	INSERT INTO meter.usage_mark (customer_id, since, until)
+	SELECT customer_id, lower(dates), upper(dates)
+	FROM merged;
+	DELETE FROM meter.usage_mark WHERE mark_id = ANY (marks);
+END
+$$;
+COMMENT ON FUNCTION meter.expand_marks() IS 'Puts ranges of customers'' days in the place of all marks. A mark of everything empties usage_daily and sets the watermarks back to the start: all events are unconsumed then. The caller holds the lock.';
+
+CREATE FUNCTION meter.rebuild_marked(marks bigint[]) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+	rolled_up CONSTANT int8multirange := (SELECT range_agg(int8range(epoch::bigint << 48, consumed)) FROM meter.usage_watermark);
+	counted bigint;
+BEGIN
+	IF cardinality(marks) = 0 THEN
+		RETURN 0;
+	END IF;
+
+	DELETE FROM meter.usage_daily AS daily
+	USING meter.usage_mark AS mark
+	WHERE mark.mark_id = ANY (marks)
+		AND mark.customer_id = daily.customer_id
+		AND daily.usage_date >= mark.since
+		AND daily.usage_date < mark.until;
+
+	WITH marked AS (
+		SELECT customer_id, range_agg(daterange(since, until)) AS dates
+		FROM meter.usage_mark
+		WHERE mark_id = ANY (marks)
+		GROUP BY customer_id
+	), bound AS (
+		SELECT
+			timezone('UTC', (min(lower(dates)) - 3)::timestamp) AS first_at,
+			timezone('UTC', (max(upper(dates)) + 3)::timestamp) AS end_at
+		FROM marked
+	), rebuilt AS (
+		SELECT
+			customer_id, usage_date, item, action, variant, outcome, request_class,
+			sum(sign) AS events,
+			sum(usage) AS usage,
+			coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
+			coalesce(meter.total_cost((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant), 0) AS credits,
+			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_cost,
+			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)), 0) AS unpriced_credits,
+			count(*) AS counted
+		FROM meter.dated_event AS event
+		WHERE occurred_at >= (SELECT first_at FROM bound)
+			AND occurred_at < (SELECT end_at FROM bound)
+			AND rolled_up @> txid
+			AND EXISTS (
+				SELECT FROM marked
+				WHERE marked.customer_id = event.customer_id
+					AND marked.dates @> event.usage_date)
+		GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
+	), inserted AS (
+		INSERT INTO meter.usage_daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
+		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+		FROM rebuilt
+	)
+	SELECT coalesce(sum(rebuilt.counted), 0) INTO counted
+	FROM rebuilt;
+
+	DELETE FROM meter.usage_mark WHERE mark_id = ANY (marks);
+	RETURN counted;
+END
+$$;
+COMMENT ON FUNCTION meter.rebuild_marked(bigint[]) IS 'Makes the rows of usage_daily anew that marks of customers touch, from the consumed events, deletes the marks, and returns the number of events. The caller holds the lock.';
+
+CREATE FUNCTION meter.consume_events(epoch integer, until bigint DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+	counted bigint;
+BEGIN
+	/* One statement: the horizon is that of the very snapshot that the events are read with. */
+	WITH bound AS MATERIALIZED (
+		SELECT
+			usage_watermark.consumed AS first_txid,
+			greatest(usage_watermark.consumed, least(meter.txid_horizon(consume_events.epoch), consume_events.until)) AS end_txid
+		FROM meter.usage_watermark
+		WHERE usage_watermark.epoch = consume_events.epoch
+	), rated AS (
+		SELECT
+			customer_id, usage_date, item, action, variant, outcome, request_class,
+			sum(sign) AS events,
+			sum(usage) AS usage,
+			coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
+			coalesce(meter.total_cost((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant), 0) AS credits,
+			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_cost,
+			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)), 0) AS unpriced_credits,
+			count(*) AS counted
+		FROM meter.dated_event
+		WHERE txid >= (SELECT first_txid FROM bound)
+			AND txid < (SELECT end_txid FROM bound)
+		GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
+	), added AS (
+		INSERT INTO meter.usage_daily AS daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
+		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+		FROM rated
+		ON CONFLICT ON CONSTRAINT usage_daily_key DO UPDATE
+		SET events = daily.events + excluded.events,
+			usage = meter.add(daily.usage, excluded.usage),
+			cost = trim_scale(daily.cost + excluded.cost),
+			credits = trim_scale(daily.credits + excluded.credits),
+			unpriced_cost = daily.unpriced_cost + excluded.unpriced_cost,
+			unpriced_credits = daily.unpriced_credits + excluded.unpriced_credits
+	), moved AS (
+		UPDATE meter.usage_watermark
+		SET consumed = greatest(usage_watermark.consumed, bound.end_txid), refreshed_at = clock_timestamp()
+		FROM bound
+		WHERE usage_watermark.epoch = consume_events.epoch
+	)
+	SELECT coalesce(sum(rated.counted), 0) INTO counted
+	FROM rated;
+	RETURN counted;
+END
+$$;
+COMMENT ON FUNCTION meter.consume_events(integer, bigint) IS 'Adds the events of an epoch that are not in usage_daily, up to until or to the first open transaction, moves the watermark, and returns the number of events. The caller holds the lock.';
+
+CREATE TYPE meter.refresh_step AS (
+	marks bigint[],
+	epoch integer,
+	until bigint,
+	events bigint
+);
+COMMENT ON TYPE meter.refresh_step IS 'A batch of meter.refresh: the marks that it rebuilds, or the epoch that it consumes and up to which txid (NULL: to the first open transaction), and about how many events that are.';
+
+CREATE FUNCTION meter.refresh_steps(batch_events bigint) RETURNS SETOF meter.refresh_step
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+	mark record;
+	tail record;
+	width bigint;
+BEGIN
+	RETURN QUERY
+	WITH sized AS (
+		SELECT
+			mark_id, customer_id, since,
+			(SELECT coalesce(sum(daily.events), 0) FROM meter.usage_daily AS daily WHERE daily.customer_id = usage_mark.customer_id AND daily.usage_date >= since AND daily.usage_date < until) AS events
+		FROM meter.usage_mark
+		WHERE customer_id IS NOT NULL
+	), placed AS (
+		SELECT
+			mark_id, events,
+			trunc(sum(events + 1) OVER (ORDER BY customer_id, since, mark_id ROWS UNBOUNDED PRECEDING) / batch_events) AS batch
+		FROM sized
+	)
+	SELECT array_agg(mark_id), NULL::integer, NULL::bigint, sum(events)::bigint
+	FROM placed
+	GROUP BY batch
+	ORDER BY batch;
+
+	FOR tail IN
+		SELECT watermark.epoch, watermark.consumed, meter.txid_horizon(watermark.epoch) AS horizon, counted.*
+		FROM meter.usage_watermark AS watermark
+		CROSS JOIN LATERAL (
+			SELECT count(*) AS events, min(txid) AS first_txid, max(txid) AS last_txid
+			FROM meter.usage_event
+			WHERE txid >= watermark.consumed
+				AND txid < meter.txid_horizon(watermark.epoch)
+		) AS counted
+		ORDER BY watermark.epoch
+	LOOP
+		IF tail.events <= batch_events THEN
+			RETURN NEXT ROW(NULL, tail.epoch, NULL, tail.events)::meter.refresh_step;
+			CONTINUE;
+		END IF;
+		/* Cut where about so many events are between, and between two transactions. */
+		width := (tail.last_txid - tail.first_txid) / 65536 + 1;
+		RETURN QUERY
+		WITH bucket AS (
+			SELECT (txid - tail.first_txid) / width AS number, count(*) AS events
+			FROM meter.usage_event
+			WHERE txid >= tail.first_txid
+				AND txid <= tail.last_txid
+			GROUP BY number
+		), placed AS (
+			SELECT number, bucket.events, trunc((sum(bucket.events) OVER (ORDER BY number) - 1) / batch_events) AS batch
+			FROM bucket
+		)
+		SELECT NULL::bigint[], tail.epoch, nullif(tail.first_txid + (max(number) + 1) * width, max(tail.first_txid + (max(number) + 1) * width) OVER ()), sum(placed.events)::bigint
+		FROM placed
+		GROUP BY batch
+		ORDER BY batch;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION meter.refresh_steps(bigint) IS 'The batches, of about so many events each, that bring usage_daily up to date: first those for the marked days, then those for the unconsumed events. A transaction''s events are never divided. The caller holds the lock.';
+
+CREATE FUNCTION meter.refresh_now() RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	events bigint;
+BEGIN
+	PERFORM meter.lock_usage_daily();
+	PERFORM meter.find_epochs();
+	PERFORM meter.expand_marks();
+	events := meter.rebuild_marked(ARRAY(SELECT mark_id FROM meter.usage_mark WHERE customer_id IS NOT NULL));
+	RETURN events + (SELECT coalesce(sum(meter.consume_events(epoch)), 0) FROM meter.usage_watermark);
+END
+$$;
+COMMENT ON FUNCTION meter.refresh_now() IS 'Brings usage_daily up to date as a part of the present transaction, and returns how many events that took. Waits for another refresh. The transaction''s own events, and those of transactions that are open, come later: views have them anyway. Any isolation level but READ COMMITTED is an error. CALL meter.refresh() does the same in batches.';
+
+CREATE PROCEDURE meter.refresh(batch_events bigint DEFAULT 500000)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	steps meter.refresh_step[];
+	step meter.refresh_step;
+	run bigint;
+	events bigint;
+BEGIN
+	/* No setting outlives a COMMIT, and the level is set before anything is evaluated. Inside of a transaction block it ends here. */
+	COMMIT;
+	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+	IF batch_events IS NULL OR batch_events < 1 THEN
+		RAISE EXCEPTION 'a batch of % events is none', coalesce(batch_events::text, 'null')
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF NOT meter.lock_usage_daily(wait => false) THEN
+		RAISE NOTICE 'another refresh is running, and does the work';
+		RETURN;
+	END IF;
+	PERFORM meter.find_epochs();
+	PERFORM meter.expand_marks();
+	steps := ARRAY(SELECT planned FROM meter.refresh_steps(batch_events) AS planned);
+	UPDATE meter.job SET state = 'stopped' WHERE job.job = 'refresh' AND job.state = 'running';
+	INSERT INTO meter.job (job, total)
+	SELECT 'refresh', coalesce(sum(planned.events), 0)
+	FROM unnest(steps) AS planned
+	RETURNING job_id INTO run;
+	COMMIT;
+	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
+	FOREACH step IN ARRAY steps LOOP
+		IF NOT meter.lock_usage_daily(wait => false) THEN
+			RAISE NOTICE 'another refresh is running, and does the rest';
+			UPDATE meter.job SET state = 'stopped' WHERE job_id = run AND state = 'running';
+			RETURN;
+		END IF;
+		IF step.epoch IS NULL THEN
+			events := meter.rebuild_marked(step.marks);
+		ELSE
+			events := meter.consume_events(step.epoch, step.until);
+		END IF;
+		UPDATE meter.job SET done = done + events, updated_at = clock_timestamp() WHERE job_id = run;
+		COMMIT;
+		SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+		PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+	END LOOP;
+
+	UPDATE meter.job SET state = 'done', updated_at = clock_timestamp() WHERE job_id = run;
+END
+$$;
+COMMENT ON PROCEDURE meter.refresh(bigint) IS 'Brings usage_daily up to date: rebuilds the marked days and adds the events that it does not have, each exactly once. Works in batches of about batch_events events, of whole transactions, with a COMMIT each; meter.job_progress shows how far it is. It can be cancelled at any time, and the next one goes on from there. Where another one runs, it leaves the work to that one. It never keeps writers waiting, and never waits for one: what open transactions hold back comes next time, and views have it anyway. It cannot be called inside a transaction; meter.refresh_now can.';
+
+REVOKE ALL ON FUNCTION meter.lock_usage_daily(boolean), meter.find_epochs(), meter.expand_marks(), meter.rebuild_marked(bigint[]), meter.consume_events(integer, bigint), meter.refresh_steps(bigint), meter.refresh_now() FROM PUBLIC;
+REVOKE ALL ON PROCEDURE meter.refresh(bigint) FROM PUBLIC;

@@ -1,0 +1,262 @@
+-- The roll-up: views are right at any moment, whatever was refreshed when, and what changed since.
+\set VERBOSITY terse
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
+
+-- Any transaction of the server may hold the watermark back: refreshes until all is in.
+CREATE PROCEDURE pg_temp.refresh_all(batch_events bigint DEFAULT 500000)
+LANGUAGE plpgsql AS $$
+BEGIN
+	FOR attempt IN 1..600 LOOP
+		CALL meter.refresh(batch_events);
+		EXIT WHEN NOT EXISTS (SELECT FROM meter.unconsumed_event);
+		PERFORM pg_sleep(0.05);
+	END LOOP;
+END
+$$;
+CREATE VIEW pg_temp.by_day AS
+SELECT customer_id AS customer, usage_date, item, action, outcome, events, usage, cost, credits, unpriced_cost, unpriced_credits
+FROM meter.usage_by_day;
+
+INSERT INTO meter.rate (item, unit, price, per) VALUES ('gpt', 'input_tokens', 2.5, 1000000), ('gpt', 'output_tokens', 10, 1000000);
+INSERT INTO meter.rate (card, item, unit, price) VALUES ('credit', 'chat', 'actions', 5);
+
+-- By hand: an event each of what can become of one.
+SELECT * FROM meter.usage_by_day;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class)
+SELECT 'acme', 'e' || row_number() OVER (), '2026-11-01 23:30+00', item, usage::meter.usage, action, variant, outcome, 'c'
+FROM (VALUES
+	('gpt', '{"input_tokens": 1000, "actions": 1}', 'chat', 'standard', NULL),
+	('gpt', '{"input_tokens": 2000, "output_tokens": 10, "actions": 1}', 'chat', 'standard', NULL),
+	('gpt', '{"input_tokens": 1000, "actions": 1}', 'chat', 'standard', 'success'),
+	('gpt', '{"input_tokens": 1000, "actions": 1}', 'chat', 'standard', 'failure'),
+	('gpt', '{"input_tokens": 1000}', NULL, 'standard', NULL),
+	('gpt', '{"input_tokens": 1000}', 'unrated action', 'standard', NULL),
+	('unrated item', '{"input_tokens": 1000}', NULL, 'standard', NULL),
+	('gpt', '{"input_tokens": 1000}', NULL, 'batch', NULL),
+	('gpt', '{"input_tokens": 1000, "actions": 1}', 'chat', 'byok', NULL),
+	(NULL, '{"actions": 1}', 'chat', 'standard', NULL),
+	('gpt', '{}', NULL, 'standard', NULL)
+) AS event (item, usage, action, variant, outcome);
+SELECT * FROM meter.usage_by_day ORDER BY item, action, variant, outcome;
+SELECT count(*) FROM meter.usage_daily;
+CALL pg_temp.refresh_all();
+SELECT * FROM meter.usage_daily ORDER BY item, action, variant, outcome;
+TABLE meter.usage_by_day EXCEPT TABLE meter.usage_daily;
+SELECT usage_month, sum(events) AS events, sum(cost) AS cost FROM meter.usage_by_month GROUP BY usage_month;
+SELECT * FROM meter.audit();
+TABLE meter.unknown_name ORDER BY kind, name;
+TABLE meter.unpriced_usage ORDER BY card, item, variant, unit;
+SELECT job, state, done, total FROM meter.job_progress;
+
+-- Adding to a row, and taking back from it.
+SELECT meter.record('acme', 'more', '2026-11-01 00:00+00', 'gpt', '{"input_tokens": 7}', request_class => 'c');
+SELECT meter.void_event('acme', 'e1', 'wrong');
+SELECT usage_date, events, usage, cost, credits FROM pg_temp.by_day WHERE item = 'gpt' AND outcome IS NULL AND action IS DISTINCT FROM 'unrated action' ORDER BY 1, 2, 3;
+CALL pg_temp.refresh_all();
+SELECT events, usage, cost, credits FROM meter.usage_daily WHERE item = 'gpt' AND outcome IS NULL AND action IS DISTINCT FROM 'unrated action' ORDER BY 1, 2, 3;
+SELECT * FROM meter.audit();
+
+-- The audit sees what is wrong, and limits itself to what was asked for.
+UPDATE meter.usage_daily SET events = events + 1, cost = cost + 1 WHERE item = 'unrated item';
+SELECT usage_date, item, shown - 'usage' AS shown, rebuilt - 'usage' AS rebuilt FROM meter.audit();
+SELECT count(*) FROM meter.audit('acme');
+SELECT count(*) FROM meter.audit('bolt');
+SELECT count(*) FROM meter.audit(dates => '[2026-11-01,2026-11-02)');
+SELECT count(*) FROM meter.audit(dates => '[2026-11-02,)');
+DELETE FROM meter.usage_daily WHERE item = 'unrated item';
+SELECT item, shown, rebuilt - 'usage' AS rebuilt FROM meter.audit();
+-- What was put wrong by hand is mended by a mark.
+SELECT meter.mark_usage('acme', NULL, NULL, '-infinity', 'infinity');
+SELECT * FROM meter.audit();
+CALL pg_temp.refresh_all();
+SELECT * FROM meter.audit();
+TABLE meter.usage_mark;
+
+-- A rate that changes re-rates what it touches, at once.
+CREATE VIEW pg_temp.mark AS
+SELECT customer_id, item, action, since, until FROM meter.usage_mark;
+INSERT INTO meter.rate (item, unit, price) VALUES ('unrated item', 'input_tokens', 0.5);
+TABLE pg_temp.mark;
+SELECT item, cost, unpriced_cost FROM pg_temp.by_day WHERE item = 'unrated item';
+UPDATE meter.rate SET valid = '(,2026-11-10 00:00+00)' WHERE item = 'unrated item';
+UPDATE meter.rate SET source = 'a note' WHERE item = 'unrated item';
+UPDATE meter.rate SET price = 7 WHERE card = 'credit';
+INSERT INTO meter.card (card, currency) VALUES ('other', 'USD');
+INSERT INTO meter.rate (card, item, unit, price) VALUES ('other', 'gpt', 'input_tokens', 1);
+TABLE pg_temp.mark ORDER BY item, action, since;
+SELECT action, outcome, sum(credits) AS credits FROM pg_temp.by_day WHERE action = 'chat' GROUP BY action, outcome ORDER BY outcome;
+SELECT * FROM meter.audit();
+SELECT item, sum(cost) AS stale FROM meter.usage_daily WHERE item = 'unrated item' GROUP BY item;
+CALL pg_temp.refresh_all(1);
+SELECT item, sum(cost) AS rebuilt FROM meter.usage_daily WHERE item = 'unrated item' GROUP BY item;
+TABLE pg_temp.mark;
+SELECT * FROM meter.audit();
+-- A rate that ends later, or before: only the time between is touched.
+UPDATE meter.rate SET valid = '(,2026-11-05 00:00+00)' WHERE item = 'unrated item';
+UPDATE meter.rate SET valid = '[2026-10-01 00:00+00,2026-11-05 00:00+00)' WHERE item = 'unrated item';
+TABLE pg_temp.mark ORDER BY since;
+DELETE FROM meter.rate WHERE item = 'unrated item';
+SELECT item, cost, unpriced_cost FROM pg_temp.by_day WHERE item = 'unrated item';
+UPDATE meter.card SET unrated = 'unpriced' WHERE card = 'credit';
+TABLE pg_temp.mark ORDER BY item, since;
+SELECT * FROM meter.audit();
+CALL pg_temp.refresh_all();
+TABLE pg_temp.mark;
+SELECT * FROM meter.audit();
+UPDATE meter.card SET unrated = 'free' WHERE card = 'credit';
+TRUNCATE meter.rate;
+SELECT sum(cost) AS cost, sum(credits) AS credits, sum(unpriced_cost) AS unpriced_cost, sum(unpriced_credits) AS unpriced_credits FROM pg_temp.by_day;
+SELECT * FROM meter.audit();
+CALL pg_temp.refresh_all();
+SELECT * FROM meter.audit();
+
+-- A customer that moves, and a setting that does.
+INSERT INTO meter.customer (customer_id) VALUES ('acme');
+INSERT INTO meter.customer_zone VALUES ('acme', '2026-11-01', 'Asia/Tokyo');
+TABLE pg_temp.mark;
+SELECT usage_date, sum(events) AS events FROM pg_temp.by_day GROUP BY usage_date ORDER BY usage_date;
+CALL pg_temp.refresh_all();
+SELECT usage_date, sum(events) AS events FROM meter.usage_daily GROUP BY usage_date ORDER BY usage_date;
+UPDATE meter.customer_zone SET since = '2026-12-01';
+SELECT usage_date, sum(events) AS events FROM pg_temp.by_day GROUP BY usage_date ORDER BY usage_date;
+UPDATE meter.setting SET timezone = 'Asia/Kathmandu';
+UPDATE meter.setting SET grace = '2 days';
+TABLE pg_temp.mark;
+SELECT usage_date, sum(events) AS events FROM pg_temp.by_day GROUP BY usage_date ORDER BY usage_date;
+SELECT * FROM meter.audit();
+CALL pg_temp.refresh_all(2);
+SELECT usage_date, sum(events) AS events FROM meter.usage_daily GROUP BY usage_date ORDER BY usage_date;
+SELECT * FROM meter.audit();
+DELETE FROM meter.customer_zone;
+TABLE pg_temp.mark;
+
+-- Events of other epochs: restored or upgraded from another cluster.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, txid)
+SELECT 'restored', 'e' || epoch || '-' || number, '2026-11-05 12:00+00', 'gpt', '{"requests": 1}', (epoch::bigint << 48) + number
+FROM unnest(ARRAY[0, (meter.txid_epoch() + 1) % 32768, (meter.txid_epoch() + 32767) % 32768, 32767]) AS epoch, generate_series(0, 99) AS number;
+-- One of them had been rolled up half, where it came from.
+INSERT INTO meter.usage_daily VALUES ('restored', '2026-11-05', 'gpt', NULL, 'standard', NULL, NULL, 50, '{"requests": 50}', 0, 0, 50, 0);
+INSERT INTO meter.usage_watermark (epoch, consumed) VALUES (0, 50);
+SELECT events, usage, unpriced_cost FROM pg_temp.by_day WHERE customer = 'restored';
+SELECT * FROM meter.audit();
+CALL pg_temp.refresh_all(30);
+SELECT events, usage, unpriced_cost FROM meter.usage_daily WHERE customer_id = 'restored';
+SELECT count(*), count(*) FILTER (WHERE consumed & 281474976710655 = 281474976710655) AS at_their_end FROM meter.usage_watermark;
+SELECT * FROM meter.audit();
+-- What is unconsumed is a number of ranges, of which one is where new events come.
+SELECT bool_and(first_txid <= end_txid) AS in_order, count(*) FILTER (WHERE present) AS present FROM meter.unconsumed_range;
+
+-- Events stay as they are, but for what is of a person.
+UPDATE meter.usage_event SET usage = '{}' WHERE event_id = 'e1';
+UPDATE meter.usage_event SET occurred_at = now() WHERE event_id = 'e1';
+DELETE FROM meter.usage_event WHERE event_id = 'e1';
+UPDATE meter.usage_event SET user_id = NULL, workflow_id = NULL, tags = NULL WHERE event_id = 'e1';
+SELECT * FROM meter.audit();
+
+-- What refresh refuses.
+CALL meter.refresh(0);
+CALL meter.refresh(NULL);
+BEGIN;
+CALL meter.refresh();
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT meter.refresh_now();
+ROLLBACK;
+SET default_transaction_isolation = 'repeatable read';
+CALL meter.refresh();
+RESET default_transaction_isolation;
+
+-- Who changes prices needs no right to the roll-up, and who reads the views none to prices.
+CREATE ROLE meter_regress_keeper;
+GRANT SELECT, INSERT, UPDATE, DELETE ON meter.rate TO meter_regress_keeper;
+CREATE ROLE meter_regress_reader;
+GRANT SELECT ON meter.usage_by_day, meter.usage_by_month TO meter_regress_reader;
+SET ROLE meter_regress_keeper;
+INSERT INTO meter.rate (item, unit, price) VALUES ('gpt', '*', 1);
+RESET ROLE;
+SET ROLE meter_regress_reader;
+SELECT sum(cost) AS cost FROM meter.usage_by_month;
+SELECT * FROM meter.rate;
+RESET ROLE;
+DROP OWNED BY meter_regress_keeper, meter_regress_reader;
+DROP ROLE meter_regress_keeper, meter_regress_reader;
+
+-- At random: events, corrections, changes and refreshes in any order, the roll-up against plain SQL.
+TRUNCATE meter.usage_event, meter.correction, meter.rate;
+CALL pg_temp.refresh_all();
+SELECT count(*) FROM meter.usage_daily;
+CREATE PROCEDURE pg_temp.wander(rounds integer)
+LANGUAGE plpgsql AS $$
+DECLARE
+	victim record;
+	found_wrong bigint;
+BEGIN
+	FOR round IN 1..rounds LOOP
+		INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, outcome)
+		SELECT
+			'c' || (random() * 5)::integer, round || '-' || number, timestamptz '2026-03-20 00:00+00' + random() * interval '20 days',
+			'i' || (random() * 4)::integer, meter.usage('input_tokens', (random() * 1000)::integer, 'gold', (random() * 100)::numeric(8, 4), 'actions', (random() * 2)::integer),
+			(ARRAY['chat', 'draw', NULL])[1 + (random() * 2)::integer], (ARRAY['success', 'failure', 'pending', NULL])[1 + (random() * 3)::integer]
+		FROM generate_series(1, 200) AS number;
+		COMMIT;
+		FOR victim IN SELECT customer_id, event_id FROM meter.event_net ORDER BY random() LIMIT 10 LOOP
+			CASE (random() * 2)::integer
+			WHEN 0 THEN PERFORM meter.void_event(victim.customer_id, victim.event_id, 'random');
+			WHEN 1 THEN PERFORM meter.amend_event(victim.customer_id, victim.event_id, jsonb_build_object('usage', jsonb_build_object('input_tokens', round), 'occurred_at', '2026-03-25T12:00:00Z'), 'random');
+			ELSE PERFORM meter.resolve_event(victim.customer_id, victim.event_id, (ARRAY['success', 'failure', 'disputed'])[1 + (random() * 2)::integer]);
+			END CASE;
+		END LOOP;
+		CASE (random() * 7)::integer
+		WHEN 0 THEN
+			DELETE FROM meter.rate WHERE rate_id IN (SELECT rate_id FROM meter.rate ORDER BY random() LIMIT 1);
+		WHEN 1 THEN
+			UPDATE meter.rate SET price = round WHERE rate_id IN (SELECT rate_id FROM meter.rate ORDER BY random() LIMIT 2);
+		WHEN 2 THEN
+			INSERT INTO meter.customer (customer_id) SELECT 'c' || round % 6 ON CONFLICT DO NOTHING;
+			INSERT INTO meter.customer_zone VALUES ('c' || round % 6, date '2026-03-18' + (random() * 20)::integer, (ARRAY['Asia/Tokyo', 'America/New_York', 'Europe/Berlin', 'Pacific/Apia'])[1 + (random() * 3)::integer]) ON CONFLICT DO NOTHING;
+		WHEN 3 THEN
+			DELETE FROM meter.customer_zone WHERE customer_id = 'c' || round % 6;
+		WHEN 4 THEN
+			UPDATE meter.rate SET valid = tstzrange(lower(valid), timestamptz '2026-03-20 00:00+00' + random() * interval '20 days') WHERE lower(valid) IS NULL AND rate_id IN (SELECT rate_id FROM meter.rate ORDER BY random() LIMIT 1);
+		ELSE
+			INSERT INTO meter.rate (card, item, unit, price, per, precedence)
+			SELECT card, CASE card WHEN 'cost' THEN 'i' || (random() * 4)::integer ELSE 'chat' END, (ARRAY['input_tokens', 'gold', 'actions', '*'])[1 + (random() * 3)::integer], round, 1000, round
+			FROM unnest('{cost,credit}'::text[]) AS card;
+		END CASE;
+		COMMIT;
+		SELECT count(*) INTO found_wrong FROM meter.audit();
+		IF found_wrong > 0 THEN
+			RAISE NOTICE 'round %: % rows are wrong before the refresh', round, found_wrong;
+		END IF;
+		IF random() < 0.6 THEN
+			CALL meter.refresh((1 + random() * 300)::bigint);
+		END IF;
+		COMMIT;
+		SELECT count(*) INTO found_wrong FROM meter.audit();
+		IF found_wrong > 0 THEN
+			RAISE NOTICE 'round %: % rows are wrong after the refresh', round, found_wrong;
+		END IF;
+	END LOOP;
+END
+$$;
+SELECT setseed(0.3);
+CALL pg_temp.wander(20);
+CALL pg_temp.refresh_all();
+SELECT * FROM meter.audit();
+-- Sums by event, in plain SQL with no view of the extension.
+WITH zone AS (
+	SELECT event.*, coalesce((
+		SELECT timezone FROM meter.customer_zone
+		WHERE customer_zone.customer_id = event.customer_id AND timezone(timezone, since::timestamp) <= occurred_at
+		ORDER BY since DESC LIMIT 1), (SELECT timezone FROM meter.setting)) AS zone
+	FROM meter.usage_event AS event
+), plain AS (
+	SELECT customer_id, date_trunc('month', timezone(zone, occurred_at)) AS month, sum(sign) AS events, sum(sign * abs(usage -> 'input_tokens')) AS tokens
+	FROM zone GROUP BY customer_id, month
+), kept AS (
+	SELECT customer_id, date_trunc('month', usage_date::timestamp) AS month, sum(events) AS events, sum(usage -> 'input_tokens') AS tokens
+	FROM meter.usage_daily GROUP BY customer_id, month
+)
+SELECT (SELECT sum(events) FROM kept) = (SELECT sum(sign) FROM meter.usage_event) AS all_counted, (SELECT sum(tokens) FROM kept) = (SELECT sum(tokens) FROM plain) AS all_summed,
+	(SELECT count(*) FROM meter.usage_event) > 4000 AS many;
