@@ -16,8 +16,7 @@ COMMENT ON COLUMN meter.customer.currency IS 'ISO 4217 code of the currency it i
 COMMENT ON COLUMN meter.customer.segment IS 'What reports group customers by, such as enterprise.';
 
 CREATE TABLE meter.customer_zone (
-	customer_id text NOT NULL
-		REFERENCES meter.customer ON UPDATE CASCADE,
+	customer_id text NOT NULL,
 	since date NOT NULL DEFAULT '-infinity'
 		CONSTRAINT customer_zone_since_is_after_1970 CHECK (since = '-infinity' OR since >= '1970-01-01' AND since < '10000-01-01'),
 	timezone text NOT NULL

@@ -6,10 +6,8 @@ CREATE TABLE meter.correction (
 	reversal text NOT NULL,
 	replacement text
 		CONSTRAINT correction_replacement_is_another_event CHECK (replacement <> event_id AND replacement <> reversal),
-	audit_id bigint NOT NULL
-		REFERENCES meter.audit_log,
+	audit_id bigint NOT NULL,
 	restored_by bigint
-		REFERENCES meter.audit_log
 		CONSTRAINT correction_restored_has_a_replacement CHECK (restored_by IS NULL OR replacement IS NOT NULL),
 	PRIMARY KEY (customer_id, event_id),
 	CONSTRAINT correction_reversal_is_another_event CHECK (reversal <> event_id)

@@ -38,7 +38,8 @@ COMMENT ON COLUMN meter.usage_daily.unpriced_cost IS 'How many events have a uni
 COMMENT ON COLUMN meter.usage_daily.unpriced_credits IS 'How many events have a unit without a rate in card credit, and are not in credits: the sum of their sign.';
 
 CREATE TABLE meter.usage_mark (
-	mark_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	/* not a key: a restore may make a mark of its own before it brings the ones that were */
+	mark_id bigint GENERATED ALWAYS AS IDENTITY,
 	customer_id text,
 	item text,
 	action text,

@@ -143,7 +143,6 @@ DROP ROLE meter_regress_sender;
 -- Customers, their days, and actions.
 INSERT INTO meter.customer VALUES ('acme', 'Acme', 'EUR', 'enterprise');
 INSERT INTO meter.customer (customer_id, currency) VALUES ('x', 'XXY');
-INSERT INTO meter.customer_zone VALUES ('nobody', DEFAULT, 'UTC');
 INSERT INTO meter.customer_zone VALUES ('acme', DEFAULT, 'Mars/Olympus');
 INSERT INTO meter.action (action) VALUES ('summarise');
 TABLE meter.action;

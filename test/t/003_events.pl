@@ -97,6 +97,14 @@ is(query($other, $shown, 'data_only'), $before, 'all is there after a restore of
 refresh_all($other, 'data_only');
 is(query($other, $shown, 'data_only'), $before, 'and after a refresh');
 
+# By four jobs, which bring the tables in any order.
+$primary->command_ok([ 'pg_dump', '-Fd', '-f', $primary->basedir . '/dump.dir', $primary->connstr('postgres') ], 'pg_dump to a directory');
+query($other, 'CREATE DATABASE parallel');
+$other->command_ok([ 'pg_restore', '-j', '4', '-d', $other->connstr('parallel'), $primary->basedir . '/dump.dir' ], 'restore by four jobs');
+is(query($other, $shown, 'parallel'), $before, 'all is there after a parallel restore');
+refresh_all($other, 'parallel');
+is(query($other, $shown, 'parallel'), $before, 'and after a refresh');
+
 # Events without the state of the roll-up: it begins anew.
 query($other, 'CREATE DATABASE events_only');
 query($other, 'CREATE EXTENSION meter CASCADE', 'events_only');
