@@ -747,13 +747,6 @@ sums_write(StringInfo buffer, const PeriodSums *sums)
 	}
 }
 
-static void
-refuse_bytes(const char *detail)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-					errmsg("invalid external meter.period_sums value"), errdetail("%s", detail)));
-}
-
 /*
  * Reads what sums_write wrote. The periods are those of the tz database that they
  * were counted with, so they are only checked to be periods, in order.
@@ -771,29 +764,29 @@ sums_read(FunctionCallInfo fcinfo, StringInfo buffer)
 
 	wire_need(buffer, 1);
 	if (pq_getmsgbyte(buffer) != SUMS_VERSION)
-		refuse_bytes("The version of the format is not known.");
+		wire_refuse("meter.period_sums", "The version of the format is not known.");
 	wire_need(buffer, 37);
 	customer = (uint64) pq_getmsgint64(buffer);
 	anchor_is_date = pq_getmsgbyte(buffer);
 	if (anchor_is_date > 1)
-		refuse_bytes("The anchor is neither a date nor an instant.");
+		wire_refuse("meter.period_sums", "The anchor is neither a date nor an instant.");
 	rule.anchor.is_date = anchor_is_date == 1;
 	rule.anchor.value = pq_getmsgint64(buffer);
 	if (rule.anchor.is_date ? !IS_VALID_DATE(rule.anchor.value)
 							: !IS_VALID_TIMESTAMP(rule.anchor.value))
-		refuse_bytes("The anchor is out of range.");
+		wire_refuse("meter.period_sums", "The anchor is out of range.");
 	every.time = pq_getmsgint64(buffer);
 	every.day = (int32) pq_getmsgint(buffer, 4);
 	every.month = (int32) pq_getmsgint(buffer, 4);
 	rule.every = &every;
 	rule.zone_length = (int32) pq_getmsgint(buffer, 4);
 	if (rule.zone_length < 1 || rule.zone_length > TZ_STRLEN_MAX)
-		refuse_bytes("The zone has no name.");
+		wire_refuse("meter.period_sums", "The zone has no name.");
 	wire_need(buffer, rule.zone_length);
 	rule.zone_name = pq_getmsgbytes(buffer, rule.zone_length);
 	for (int i = 0; i < rule.zone_length; i++)
 		if ((unsigned char) rule.zone_name[i] <= ' ' || (unsigned char) rule.zone_name[i] >= 0x7F)
-			refuse_bytes("The zone's name is no name.");
+			wire_refuse("meter.period_sums", "The zone's name is no name.");
 	/* refuses a length that is none, and a zone that is not tzdata's */
 	(void) period_rule_get(cache->periods, rule.anchor, rule.every, rule.zone_name,
 						   rule.zone_length);
@@ -802,7 +795,7 @@ sums_read(FunctionCallInfo fcinfo, StringInfo buffer)
 	wire_need(buffer, 4);
 	count = (int32) pq_getmsgint(buffer, 4);
 	if (count < 1 || count > (buffer->len - buffer->cursor) / 32)
-		refuse_bytes("The number of periods does not fit their bytes.");
+		wire_refuse("meter.period_sums", "The number of periods does not fit their bytes.");
 	sums = sums_create(&rule, customer, Max(count, SUMS_FIRST_CAPACITY));
 	for (int i = 0; i < count; i++)
 	{
@@ -813,7 +806,7 @@ sums_read(FunctionCallInfo fcinfo, StringInfo buffer)
 		dec_store(&bucket->quantity, dec_recv(buffer));
 		if (!IS_VALID_TIMESTAMP(bucket->lower) || !IS_VALID_TIMESTAMP(bucket->upper) ||
 			bucket->lower >= bucket->upper || (i > 0 && bucket[-1].upper > bucket->lower))
-			refuse_bytes("The periods are not in order.");
+			wire_refuse("meter.period_sums", "The periods are not in order.");
 	}
 	sums->count = count;
 	sums_measure(sums);
@@ -861,6 +854,6 @@ meter_period_sums_in(PG_FUNCTION_ARGS)
 	wire_from_hex(PG_GETARG_CSTRING(0), &buffer);
 	sums = sums_read(fcinfo, &buffer);
 	if (buffer.cursor != buffer.len)
-		refuse_bytes("There are bytes behind its end.");
+		wire_refuse("meter.period_sums", "There are bytes behind its end.");
 	PG_RETURN_POINTER(sums);
 }

@@ -596,6 +596,14 @@ dec_text(Dec value)
 	return text;
 }
 
+/* Refuses a type's external value, which a detail says what is wrong with. */
+void
+wire_refuse(const char *type, const char *detail)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+					errmsg("invalid external %s value", type), errdetail("%s", detail)));
+}
+
 /*
  * Refuses an external value that ends before the next so many bytes. The pq_getmsg
  * family would report a protocol violation; a short value is bad data, class 22.

@@ -150,6 +150,7 @@ extern bool parse_digits(const char **text, int least, int most, int *number);
 extern int dec_print(Dec value, char *buffer);
 extern char *dec_text(Dec value);
 
+pg_noreturn extern void wire_refuse(const char *type, const char *detail);
 extern void wire_need(StringInfo buffer, int bytes);
 extern char *wire_to_hex(const StringInfoData *buffer);
 extern void wire_from_hex(const char *text, StringInfo buffer);

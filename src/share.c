@@ -532,13 +532,6 @@ values_write(StringInfo buffer, const ValueList *list)
 		dec_send(buffer, dec_load(&list->values[i]));
 }
 
-static void
-refuse_bytes(const char *detail)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-					errmsg("invalid external meter.value_list value"), errdetail("%s", detail)));
-}
-
 static ValueList *
 values_read(StringInfo buffer)
 {
@@ -548,13 +541,13 @@ values_read(StringInfo buffer)
 
 	wire_need(buffer, 1);
 	if (pq_getmsgbyte(buffer) != VALUES_VERSION)
-		refuse_bytes("The version of the format is not known.");
+		wire_refuse("meter.value_list", "The version of the format is not known.");
 	fraction = dec_recv(buffer);
 	check_fraction(fraction);
 	wire_need(buffer, 4);
 	count = (int32) pq_getmsgint(buffer, 4);
 	if (count < 1 || count > VALUES_MAX || count > (buffer->len - buffer->cursor) / 16)
-		refuse_bytes("The number of values does not fit their bytes.");
+		wire_refuse("meter.value_list", "The number of values does not fit their bytes.");
 	list = values_create(Max(count, VALUES_FIRST_CAPACITY), fraction);
 	for (int i = 0; i < count; i++)
 	{
@@ -607,6 +600,6 @@ meter_value_list_in(PG_FUNCTION_ARGS)
 	wire_from_hex(PG_GETARG_CSTRING(0), &buffer);
 	list = values_read(&buffer);
 	if (buffer.cursor != buffer.len)
-		refuse_bytes("There are bytes behind its end.");
+		wire_refuse("meter.value_list", "There are bytes behind its end.");
 	PG_RETURN_POINTER(list);
 }

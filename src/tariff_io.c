@@ -52,7 +52,6 @@ static void append_price(StringInfo out, const TariffTier *tier);
 static uint8 recv_code(StringInfo buffer, int limit);
 static bool same_tariffs(FunctionCallInfo fcinfo);
 static int compare(FunctionCallInfo fcinfo);
-pg_noreturn static void refuse_binary(const char *detail);
 
 PG_FUNCTION_INFO_V1(meter_tariff_in);
 Datum
@@ -481,7 +480,7 @@ tariff_read(StringInfo buffer)
 	int ntiers;
 
 	if (recv_code(buffer, PG_UINT8_MAX) != TARIFF_VERSION)
-		refuse_binary("The version of the format is not known.");
+		wire_refuse("meter.tariff", "The version of the format is not known.");
 	tariff_draft_init(&draft, recv_code(buffer, TARIFF_VOLUME));
 	flags = recv_code(buffer, TARIFF_NO_FEE_AT_ZERO | TARIFF_HAS_MAXIMUM);
 	ntiers = recv_code(buffer, PG_UINT8_MAX) << 8;
@@ -493,7 +492,7 @@ tariff_read(StringInfo buffer)
 	draft.maximum = dec_recv(buffer);
 	draft.minimum = dec_recv(buffer);
 	if (!draft.has_maximum && draft.maximum != 0)
-		refuse_binary("There is a maximum where there is none.");
+		wire_refuse("meter.tariff", "There is a maximum where there is none.");
 	for (int i = 0; i < ntiers; i++)
 	{
 		TariffTierDraft *tier = tariff_draft_add(&draft, NULL);
@@ -504,7 +503,7 @@ tariff_read(StringInfo buffer)
 		tier->per = dec_recv(buffer);
 		tier->fee = dec_recv(buffer);
 		if (tier->mode == TARIFF_PERCENT && tier->per != 100 * DEC_ONE)
-			refuse_binary("A percentage is not per 100.");
+			wire_refuse("meter.tariff", "A percentage is not per 100.");
 	}
 	return tariff_build(&draft, NULL);
 }
@@ -517,15 +516,8 @@ recv_code(StringInfo buffer, int limit)
 	wire_need(buffer, 1);
 	code = (uint8) pq_getmsgbyte(buffer);
 	if (code > limit)
-		refuse_binary("A code is not known.");
+		wire_refuse("meter.tariff", "A code is not known.");
 	return (uint8) code;
-}
-
-static void
-refuse_binary(const char *detail)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-					errmsg("invalid external meter.tariff value"), errdetail("%s", detail)));
 }
 
 PG_FUNCTION_INFO_V1(meter_tariff_eq);
