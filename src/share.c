@@ -400,6 +400,8 @@ compare_values(const void *a, const void *b)
 	Dec x = dec_load(a);
 	Dec y = dec_load(b);
 
+	/* a list may have millions, and the server's sort leaves nothing behind */
+	CHECK_FOR_INTERRUPTS();
 	return x < y ? -1 : x > y;
 }
 
