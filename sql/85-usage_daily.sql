@@ -235,13 +235,24 @@ WHERE event.occurred_at >= (SELECT first_at FROM bound)
 			AND marked.dates @> event.usage_date);
 COMMENT ON VIEW meter.marked_event IS 'The events that are in rows of usage_daily which meter.usage_mark makes stale, but for marks of all of it: with these, every event is unconsumed.';
 
-CREATE VIEW meter.usage_by_day AS
+/*
+ * Every event once, as far as it adds up: the rolled-up rows as they are, and the others
+ * rated. Where nothing is marked, which is nearly always, no row is looked up among the
+ * marks: both ways are there, and a condition without a column decides between them once.
+ */
+CREATE VIEW meter.usage_part AS
 WITH marked AS MATERIALIZED (
 	SELECT * FROM meter.marked_days
 ), rolled_up AS NOT MATERIALIZED (
 	SELECT *
+	FROM meter.usage_daily
+	WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
+		AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+	UNION ALL
+	SELECT *
 	FROM meter.usage_daily AS daily
-	WHERE (SELECT txids <> '{}' FROM meter.consumed_txid)
+	WHERE EXISTS (SELECT FROM meter.usage_mark)
+		AND (SELECT txids <> '{}' FROM meter.consumed_txid)
 		AND NOT EXISTS (
 			SELECT FROM marked
 			WHERE marked.customer_id = daily.customer_id
@@ -250,22 +261,22 @@ WITH marked AS MATERIALIZED (
 	SELECT * FROM meter.unconsumed_event
 	UNION ALL
 	SELECT * FROM meter.marked_event
+	WHERE EXISTS (SELECT FROM meter.usage_mark)
 ), rated AS NOT MATERIALIZED (
 	SELECT
 		customer_id, usage_date, item, action, variant, outcome, request_class,
-		sum(sign) AS events,
-		sum(usage) AS usage,
-		coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
-		coalesce(meter.total_cost((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant), 0) AS credits,
-		coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_cost,
-		coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)), 0) AS unpriced_credits
+		meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums
 	FROM event
 	GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
-), part AS NOT MATERIALIZED (
-	SELECT * FROM rolled_up
-	UNION ALL
-	SELECT * FROM rated
 )
+SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+FROM rolled_up
+UNION ALL
+SELECT customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
+FROM rated;
+COMMENT ON VIEW meter.usage_part IS 'What meter.usage_by_day adds up, for reports that add up anyway: every event that is committed, in exactly one row. A day has more than one row of a key where meter.refresh has seen a part of its events only, so sum it, and do not count its rows. The columns are those of meter.usage_daily.';
+
+CREATE VIEW meter.usage_by_day AS
 SELECT
 	customer_id, usage_date, item, action, variant, outcome, request_class,
 	sum(events)::bigint AS events,
@@ -274,7 +285,7 @@ SELECT
 	trim_scale(sum(credits)) AS credits,
 	sum(unpriced_cost)::bigint AS unpriced_cost,
 	sum(unpriced_credits)::bigint AS unpriced_credits
-FROM part
+FROM meter.usage_part
 GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class;
 COMMENT ON VIEW meter.usage_by_day IS 'Usage, cost and credits by customer and day, of every event that is committed: usage_daily, the events it does not have yet, and the marked days from the events. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does.';
 
@@ -289,25 +300,25 @@ SELECT
 	trim_scale(sum(credits)) AS credits,
 	sum(unpriced_cost)::bigint AS unpriced_cost,
 	sum(unpriced_credits)::bigint AS unpriced_credits
-FROM meter.usage_by_day
+FROM meter.usage_part
 GROUP BY customer_id, usage_month, item, action, variant, outcome, request_class;
 COMMENT ON VIEW meter.usage_by_month IS 'meter.usage_by_day by month of the customer''s calendar: usage_month is the month''s first day.';
 
 CREATE VIEW meter.unknown_name AS
 WITH used AS (
 	SELECT 'customer' AS kind, customer_id AS name, events, usage_date
-	FROM meter.usage_by_day
-	WHERE NOT EXISTS (SELECT FROM meter.customer WHERE customer.customer_id = usage_by_day.customer_id)
+	FROM meter.usage_part
+	WHERE NOT EXISTS (SELECT FROM meter.customer WHERE customer.customer_id = usage_part.customer_id)
 	UNION ALL
 	SELECT 'item', item, events, usage_date
-	FROM meter.usage_by_day
+	FROM meter.usage_part
 	WHERE item IS NOT NULL
-		AND NOT EXISTS (SELECT FROM meter.item WHERE item.item = usage_by_day.item)
+		AND NOT EXISTS (SELECT FROM meter.item WHERE item.item = usage_part.item)
 	UNION ALL
 	SELECT 'action', action, events, usage_date
-	FROM meter.usage_by_day
+	FROM meter.usage_part
 	WHERE action IS NOT NULL
-		AND NOT EXISTS (SELECT FROM meter.action WHERE action.action = usage_by_day.action)
+		AND NOT EXISTS (SELECT FROM meter.action WHERE action.action = usage_part.action)
 )
 SELECT
 	kind,
@@ -321,10 +332,13 @@ COMMENT ON VIEW meter.unknown_name IS 'Customers, items and actions that events 
 
 CREATE VIEW meter.unpriced_usage AS
 WITH candidate AS (
-	SELECT customer_id, usage_date, item, action, variant, outcome, request_class, unpriced_cost, unpriced_credits
-	FROM meter.usage_by_day
+	SELECT customer_id, usage_date, item, action, variant, outcome, request_class, sum(unpriced_cost) AS unpriced_cost, sum(unpriced_credits) AS unpriced_credits
+	FROM meter.usage_part
 	WHERE unpriced_cost <> 0
 		OR unpriced_credits <> 0
+	GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
+	HAVING sum(unpriced_cost) <> 0
+		OR sum(unpriced_credits) <> 0
 ), bound AS (
 	SELECT
 		timezone('UTC', (min(usage_date) - 3)::timestamp) AS first_at,

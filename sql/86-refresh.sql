@@ -313,12 +313,7 @@ BEGIN
 	), rebuilt AS (
 		SELECT
 			customer_id, usage_date, item, action, variant, outcome, request_class,
-			sum(sign) AS events,
-			sum(usage) AS usage,
-			coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
-			coalesce(meter.total_cost((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant), 0) AS credits,
-			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_cost,
-			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)), 0) AS unpriced_credits,
+			meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums,
 			count(*) AS counted
 		FROM meter.dated_event AS event
 		WHERE occurred_at >= (SELECT first_at FROM bound)
@@ -331,8 +326,9 @@ BEGIN
 		GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
 	), inserted AS (
 		INSERT INTO meter.usage_daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
-		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
 		FROM rebuilt
+		ORDER BY customer_id, usage_date, item, action, variant, outcome, request_class
 	)
 	SELECT coalesce(sum(rebuilt.counted), 0) INTO counted
 	FROM rebuilt;
@@ -361,12 +357,7 @@ BEGIN
 	), rated AS (
 		SELECT
 			customer_id, usage_date, item, action, variant, outcome, request_class,
-			sum(sign) AS events,
-			sum(usage) AS usage,
-			coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
-			coalesce(meter.total_cost((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant), 0) AS credits,
-			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_cost,
-			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)), 0) AS unpriced_credits,
+			meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums,
 			count(*) AS counted
 		FROM meter.dated_event
 		WHERE txid >= (SELECT first_txid FROM bound)
@@ -374,8 +365,9 @@ BEGIN
 		GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
 	), added AS (
 		INSERT INTO meter.usage_daily AS daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
-		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
 		FROM rated
+		ORDER BY customer_id, usage_date, item, action, variant, outcome, request_class
 		ON CONFLICT ON CONSTRAINT usage_daily_key DO UPDATE
 		SET events = daily.events + excluded.events,
 			usage = meter.add(daily.usage, excluded.usage),
