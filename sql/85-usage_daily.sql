@@ -501,6 +501,24 @@ BEGIN ATOMIC
 		WHERE (audit.customer_id IS NULL OR event.customer_id = audit.customer_id)
 			AND (audit.dates IS NULL OR event.usage_date <@ audit.dates)
 		GROUP BY event.customer_id, event.usage_date, event.item, event.action, event.variant, event.outcome, event.request_class
+	), shown_day AS (
+		SELECT
+			day.customer_id, day.usage_date,
+			jsonb_build_object('events', day.events, 'cost', day.cost, 'credits', day.credits, 'unpriced_cost', day.unpriced_cost, 'unpriced_credits', day.unpriced_credits) AS sums
+		FROM meter.cost_by_day AS day
+		WHERE (audit.customer_id IS NULL OR day.customer_id = audit.customer_id)
+			AND (audit.dates IS NULL OR day.usage_date <@ audit.dates)
+	), rebuilt_day AS (
+		SELECT
+			rebuilt.customer_id, rebuilt.usage_date,
+			jsonb_build_object(
+				'events', sum((rebuilt.sums ->> 'events')::bigint),
+				'cost', sum((rebuilt.sums ->> 'cost')::numeric),
+				'credits', sum((rebuilt.sums ->> 'credits')::numeric),
+				'unpriced_cost', sum((rebuilt.sums ->> 'unpriced_cost')::bigint),
+				'unpriced_credits', sum((rebuilt.sums ->> 'unpriced_credits')::bigint)) AS sums
+		FROM rebuilt
+		GROUP BY rebuilt.customer_id, rebuilt.usage_date
 	)
 	SELECT
 		coalesce(shown.customer_id, rebuilt.customer_id),
@@ -521,7 +539,18 @@ BEGIN ATOMIC
 		AND coalesce(shown.outcome, '') = coalesce(rebuilt.outcome, '')
 		AND coalesce(shown.request_class, '') = coalesce(rebuilt.request_class, '')
 	WHERE shown.sums IS DISTINCT FROM rebuilt.sums
+	UNION ALL
+	SELECT
+		coalesce(shown_day.customer_id, rebuilt_day.customer_id),
+		coalesce(shown_day.usage_date, rebuilt_day.usage_date),
+		NULL, NULL, NULL, NULL, NULL,
+		shown_day.sums,
+		rebuilt_day.sums
+	FROM shown_day
+	FULL JOIN rebuilt_day ON shown_day.customer_id = rebuilt_day.customer_id
+		AND shown_day.usage_date = rebuilt_day.usage_date
+	WHERE shown_day.sums IS DISTINCT FROM rebuilt_day.sums
 	ORDER BY 1, 2, 3, 4, 5, 6, 7;
 END;
-COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.usage_by_day with a rebuild from all events, of one customer and a range of dates or of all, and returns the rows that differ, with the sums of both: none. It rates every event anew, by another way than the views.';
+COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.usage_by_day with a rebuild from all events, of one customer and a range of dates or of all, and returns the rows that differ, with the sums of both: none. A row without a variant is a day of meter.cost_by_day, which is compared as well. It rates every event anew, by another way than the views.';
 REVOKE ALL ON FUNCTION meter.audit(text, daterange) FROM PUBLIC;

@@ -50,8 +50,8 @@ typedef struct EventCards
 
 static EventSums *sums_with(const EventSums *header, const UsageState *usage);
 static EventSums *sums_add_usage(EventSums *state, const void *usage);
-static CostState rate_event(Datum card, bool is_null, CardCache **cache, MemoryContext context,
-							const CostEvent *event, Dec *amount);
+static inline CostState rate_event(FunctionCallInfo fcinfo, int card, CardCache **cache,
+								   const CostEvent *event, Dec *amount);
 
 PG_FUNCTION_INFO_V1(meter_event_sums_in);
 PG_FUNCTION_INFO_V1(meter_event_sums_out);
@@ -109,68 +109,71 @@ add_amount(DecHalves *sum, Dec amount)
 
 /*
  * Adds an event (state, cost card, credit card, item, action, at, usage, variant,
- * sign) to the state. One without a usage or an instant counts, and is unpriced
- * where it has an item or an action; one without a sign counts once.
+ * sign) to the state. One without a usage or an instant is unpriced by both cards; one
+ * without a sign counts once.
  */
 Datum
 meter_event_sums_add(PG_FUNCTION_ARGS)
 {
 	EventCards *cards = fcinfo->flinfo->fn_extra;
-	MemoryContext context = fcinfo->flinfo->fn_mcxt;
 	int64 sign = PG_ARGISNULL(8) ? 1 : PG_GETARG_INT16(8);
 	CostEvent event;
 	EventSums *state;
 	struct varlena *usage = PG_ARGISNULL(6) ? NULL : PG_GETARG_USAGE_PP(6);
-	Dec cost = 0;
-	Dec credits = 0;
-	bool instant = !PG_ARGISNULL(5) && usage != NULL;
 
 	if (unlikely(cards == NULL))
-		fcinfo->flinfo->fn_extra = cards = MemoryContextAllocZero(context, sizeof(EventCards));
+		fcinfo->flinfo->fn_extra = cards =
+			MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(EventCards));
 	if (PG_ARGISNULL(0))
 		state = sums_with(NULL, usage_state_for(usage != NULL ? usage : usage_parse("{}", NULL)));
 	else
 		state = changeable(fcinfo, PG_GETARG_EVENT_SUMS_P(0));
 	add_count(&state->events, sign);
 
-	if (likely(instant))
+	if (unlikely(usage == NULL || PG_ARGISNULL(5)))
 	{
+		add_count(&state->unpriced_cost, sign);
+		add_count(&state->unpriced_credits, sign);
+	}
+	else
+	{
+		Dec amount;
+
 		event.at = PG_GETARG_TIMESTAMPTZ(5);
 		event.usage = usage;
-	}
-	if (likely(!PG_ARGISNULL(3)))
-	{
-		cost_read_item(fcinfo, 3, &event);
-		cost_read_variant(fcinfo, 7, &event);
-		if (likely(instant) && rate_event(PG_GETARG_DATUM(1), PG_ARGISNULL(1), &cards->cost,
-										  context, &event, &cost) == COST_PRICED)
-			add_amount(&state->cost, cost);
-		else
-			add_count(&state->unpriced_cost, sign);
-	}
-	if (!PG_ARGISNULL(4))
-	{
-		cost_read_item(fcinfo, 4, &event);
-		cost_read_variant(fcinfo, 7, &event);
-		if (likely(instant) && rate_event(PG_GETARG_DATUM(2), PG_ARGISNULL(2), &cards->credit,
-										  context, &event, &credits) == COST_PRICED)
-			add_amount(&state->credits, credits);
-		else
-			add_count(&state->unpriced_credits, sign);
+		if (likely(!PG_ARGISNULL(3)))
+		{
+			cost_read_item(fcinfo, 3, &event);
+			cost_read_variant(fcinfo, 7, &event);
+			if (likely(rate_event(fcinfo, 1, &cards->cost, &event, &amount) == COST_PRICED))
+				add_amount(&state->cost, amount);
+			else
+				add_count(&state->unpriced_cost, sign);
+		}
+		if (!PG_ARGISNULL(4))
+		{
+			cost_read_item(fcinfo, 4, &event);
+			cost_read_variant(fcinfo, 7, &event);
+			if (likely(rate_event(fcinfo, 2, &cards->credit, &event, &amount) == COST_PRICED))
+				add_amount(&state->credits, amount);
+			else
+				add_count(&state->unpriced_credits, sign);
+		}
 	}
 	if (likely(usage != NULL))
 		state = sums_add_usage(state, usage);
 	PG_RETURN_POINTER(state);
 }
 
-/* Rates an event that has an item with a card that may be missing. */
+/* Rates an event that has an item with the card in an argument, which may be NULL. */
 static inline CostState
-rate_event(Datum card, bool is_null, CardCache **cache, MemoryContext context,
-		   const CostEvent *event, Dec *amount)
+rate_event(FunctionCallInfo fcinfo, int card, CardCache **cache, const CostEvent *event,
+		   Dec *amount)
 {
-	if (unlikely(is_null))
+	if (unlikely(PG_ARGISNULL(card)))
 		return COST_UNPRICED;
-	return cost_event(rate_card_fetch(card, cache, context), event, amount);
+	return cost_event(rate_card_fetch(PG_GETARG_DATUM(card), cache, fcinfo->flinfo->fn_mcxt), event,
+					  amount);
 }
 
 /* Returns the sum of two states. */
