@@ -48,8 +48,8 @@ SELECT pg_extension_config_dump('meter.customer_zone', '');
 SELECT pg_extension_config_dump('meter.action', '');
 
 CREATE FUNCTION meter.usage_date(at timestamptz, timezone text) RETURNS date
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN date '2000-01-01' + meter.period_number(at, date '2000-01-01', interval '1 day', timezone)::integer;
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 2
+AS 'MODULE_PATHNAME', 'meter_usage_date';
 COMMENT ON FUNCTION meter.usage_date(timestamptz, text) IS 'The local date of an instant in a time zone of the tz database. An unknown zone is an error.';
 
 /*

@@ -37,6 +37,25 @@ COMMENT ON COLUMN meter.usage_daily.credits IS 'The sum of what the priced event
 COMMENT ON COLUMN meter.usage_daily.unpriced_cost IS 'How many events have a unit without a rate in card cost, and are not in cost: the sum of their sign.';
 COMMENT ON COLUMN meter.usage_daily.unpriced_credits IS 'How many events have a unit without a rate in card credit, and are not in credits: the sum of their sign.';
 
+CREATE TABLE meter.cost_daily (
+	customer_id text NOT NULL,
+	usage_date date NOT NULL,
+	cost numeric NOT NULL,
+	credits numeric NOT NULL,
+	events bigint NOT NULL,
+	unpriced_cost bigint NOT NULL,
+	unpriced_credits bigint NOT NULL,
+	PRIMARY KEY (customer_id, usage_date)
+);
+COMMENT ON TABLE meter.cost_daily IS 'The amounts of meter.usage_daily by customer and day alone: always their sums, written with them. Read meter.cost_by_day, which has the other events as well.';
+COMMENT ON COLUMN meter.cost_daily.customer_id IS 'Whose usage.';
+COMMENT ON COLUMN meter.cost_daily.usage_date IS 'The date, in the customer''s time zone.';
+COMMENT ON COLUMN meter.cost_daily.cost IS 'The sum of usage_daily.cost.';
+COMMENT ON COLUMN meter.cost_daily.credits IS 'The sum of usage_daily.credits.';
+COMMENT ON COLUMN meter.cost_daily.events IS 'The sum of usage_daily.events.';
+COMMENT ON COLUMN meter.cost_daily.unpriced_cost IS 'The sum of usage_daily.unpriced_cost.';
+COMMENT ON COLUMN meter.cost_daily.unpriced_credits IS 'The sum of usage_daily.unpriced_credits.';
+
 CREATE TABLE meter.usage_mark (
 	/* not a key: a restore may make a mark of its own before it brings the ones that were */
 	mark_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -73,6 +92,7 @@ COMMENT ON COLUMN meter.usage_watermark.consumed IS 'The first usage_event.txid 
 COMMENT ON COLUMN meter.usage_watermark.refreshed_at IS 'When it was last moved.';
 
 SELECT pg_extension_config_dump('meter.usage_daily', '');
+SELECT pg_extension_config_dump('meter.cost_daily', '');
 SELECT pg_extension_config_dump('meter.usage_mark', '');
 SELECT pg_extension_config_dump('meter.usage_mark_mark_id_seq', '');
 SELECT pg_extension_config_dump('meter.usage_watermark', '');
@@ -235,37 +255,99 @@ WHERE event.occurred_at >= (SELECT first_at FROM bound)
 			AND marked.dates @> event.usage_date);
 COMMENT ON VIEW meter.marked_event IS 'The events that are in rows of usage_daily which meter.usage_mark makes stale, but for marks of all of it: with these, every event is unconsumed.';
 
-CREATE VIEW meter.usage_by_day AS
+CREATE VIEW meter.tail_event AS
+SELECT * FROM meter.unconsumed_event
+UNION ALL
+SELECT * FROM meter.marked_event
+WHERE EXISTS (SELECT FROM meter.usage_mark);
+COMMENT ON VIEW meter.tail_event IS 'The events that views add to the roll-up: those that it does not have yet, and those of its marked days.';
+
+CREATE VIEW meter.tail_day AS
+SELECT DISTINCT customer_id, usage_date
+FROM meter.tail_event;
+COMMENT ON VIEW meter.tail_day IS 'The customers'' days that have events outside of the roll-up.';
+
+/*
+ * Where nothing is marked, which is nearly always, no row is looked up among the marks:
+ * both ways are there, and a condition without a column decides between them once.
+ */
+CREATE VIEW meter.rolled_up_usage AS
 WITH marked AS MATERIALIZED (
 	SELECT * FROM meter.marked_days
-), rolled_up AS NOT MATERIALIZED (
-	SELECT *
-	FROM meter.usage_daily AS daily
-	WHERE (SELECT txids <> '{}' FROM meter.consumed_txid)
-		AND NOT EXISTS (
-			SELECT FROM marked
-			WHERE marked.customer_id = daily.customer_id
-				AND marked.dates @> daily.usage_date)
-), event AS NOT MATERIALIZED (
-	SELECT * FROM meter.unconsumed_event
-	UNION ALL
-	SELECT * FROM meter.marked_event
-), rated AS NOT MATERIALIZED (
+)
+SELECT *
+FROM meter.usage_daily
+WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
+	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+UNION ALL
+SELECT *
+FROM meter.usage_daily AS daily
+WHERE EXISTS (SELECT FROM meter.usage_mark)
+	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+	AND NOT EXISTS (
+		SELECT FROM marked
+		WHERE marked.customer_id = daily.customer_id
+			AND marked.dates @> daily.usage_date);
+COMMENT ON VIEW meter.rolled_up_usage IS 'The rows of meter.usage_daily that hold: without those of days that meter.usage_mark makes stale.';
+
+CREATE VIEW meter.usage_part AS
+WITH rated AS NOT MATERIALIZED (
 	SELECT
 		customer_id, usage_date, item, action, variant, outcome, request_class,
-		sum(sign) AS events,
-		sum(usage) AS usage,
-		coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
-		coalesce(meter.total_cost((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant), 0) AS credits,
-		coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_cost,
-		coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)), 0) AS unpriced_credits
-	FROM event
+		meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums
+	FROM meter.tail_event
 	GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
-), part AS NOT MATERIALIZED (
-	SELECT * FROM rolled_up
-	UNION ALL
-	SELECT * FROM rated
 )
+SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+FROM meter.rolled_up_usage
+UNION ALL
+SELECT customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
+FROM rated;
+COMMENT ON VIEW meter.usage_part IS 'What meter.usage_by_day merges, for reports that add up anyway: every event that is committed, in exactly one row. A key has a second row where the roll-up has a part of the day''s events only, so sum the rows, and do not count them. The columns are those of meter.usage_daily.';
+
+CREATE VIEW meter.rolled_up_cost AS
+WITH marked AS MATERIALIZED (
+	SELECT * FROM meter.marked_days
+)
+SELECT *
+FROM meter.cost_daily
+WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
+	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+UNION ALL
+SELECT *
+FROM meter.cost_daily AS daily
+WHERE EXISTS (SELECT FROM meter.usage_mark)
+	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+	AND NOT EXISTS (
+		SELECT FROM marked
+		WHERE marked.customer_id = daily.customer_id
+			AND marked.dates @> daily.usage_date);
+COMMENT ON VIEW meter.rolled_up_cost IS 'The rows of meter.cost_daily that hold: without those of days that meter.usage_mark makes stale.';
+
+CREATE VIEW meter.cost_part AS
+WITH rated AS NOT MATERIALIZED (
+	SELECT
+		customer_id, usage_date,
+		meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums
+	FROM meter.tail_event
+	GROUP BY customer_id, usage_date
+)
+SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits
+FROM meter.rolled_up_cost
+UNION ALL
+SELECT customer_id, usage_date, (sums).cost, (sums).credits, (sums).events, (sums).unpriced_cost, (sums).unpriced_credits
+FROM rated;
+COMMENT ON VIEW meter.cost_part IS 'What meter.cost_by_day merges, for reports that add up anyway: every event that is committed, in exactly one row. A customer''s day has a second row where the roll-up has a part of its events only, so sum the rows, and do not count them.';
+
+/* Only days that have other events are merged: all others come as the roll-up has them, without a hash or a sort. */
+CREATE VIEW meter.usage_by_day AS
+SELECT rolled_up.*
+FROM meter.rolled_up_usage AS rolled_up
+WHERE NOT EXISTS (
+	SELECT FROM meter.tail_day
+	WHERE tail_day.customer_id = rolled_up.customer_id
+		AND tail_day.usage_date = rolled_up.usage_date)
+UNION ALL
 SELECT
 	customer_id, usage_date, item, action, variant, outcome, request_class,
 	sum(events)::bigint AS events,
@@ -274,9 +356,30 @@ SELECT
 	trim_scale(sum(credits)) AS credits,
 	sum(unpriced_cost)::bigint AS unpriced_cost,
 	sum(unpriced_credits)::bigint AS unpriced_credits
-FROM part
+FROM meter.usage_part
+JOIN meter.tail_day USING (customer_id, usage_date)
 GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class;
 COMMENT ON VIEW meter.usage_by_day IS 'Usage, cost and credits by customer and day, of every event that is committed: usage_daily, the events it does not have yet, and the marked days from the events. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does.';
+
+CREATE VIEW meter.cost_by_day AS
+SELECT rolled_up.*
+FROM meter.rolled_up_cost AS rolled_up
+WHERE NOT EXISTS (
+	SELECT FROM meter.tail_day
+	WHERE tail_day.customer_id = rolled_up.customer_id
+		AND tail_day.usage_date = rolled_up.usage_date)
+UNION ALL
+SELECT
+	customer_id, usage_date,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(events)::bigint AS events,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM meter.cost_part
+JOIN meter.tail_day USING (customer_id, usage_date)
+GROUP BY customer_id, usage_date;
+COMMENT ON VIEW meter.cost_by_day IS 'What each customer cost and took in credits on each day, of every event that is committed: meter.usage_by_day added up, one row a customer and day, and a good deal faster. Its columns are those of meter.cost_daily.';
 
 CREATE VIEW meter.usage_by_month AS
 SELECT
@@ -289,25 +392,25 @@ SELECT
 	trim_scale(sum(credits)) AS credits,
 	sum(unpriced_cost)::bigint AS unpriced_cost,
 	sum(unpriced_credits)::bigint AS unpriced_credits
-FROM meter.usage_by_day
+FROM meter.usage_part
 GROUP BY customer_id, usage_month, item, action, variant, outcome, request_class;
 COMMENT ON VIEW meter.usage_by_month IS 'meter.usage_by_day by month of the customer''s calendar: usage_month is the month''s first day.';
 
 CREATE VIEW meter.unknown_name AS
 WITH used AS (
 	SELECT 'customer' AS kind, customer_id AS name, events, usage_date
-	FROM meter.usage_by_day
-	WHERE NOT EXISTS (SELECT FROM meter.customer WHERE customer.customer_id = usage_by_day.customer_id)
+	FROM meter.usage_part
+	WHERE NOT EXISTS (SELECT FROM meter.customer WHERE customer.customer_id = usage_part.customer_id)
 	UNION ALL
 	SELECT 'item', item, events, usage_date
-	FROM meter.usage_by_day
+	FROM meter.usage_part
 	WHERE item IS NOT NULL
-		AND NOT EXISTS (SELECT FROM meter.item WHERE item.item = usage_by_day.item)
+		AND NOT EXISTS (SELECT FROM meter.item WHERE item.item = usage_part.item)
 	UNION ALL
 	SELECT 'action', action, events, usage_date
-	FROM meter.usage_by_day
+	FROM meter.usage_part
 	WHERE action IS NOT NULL
-		AND NOT EXISTS (SELECT FROM meter.action WHERE action.action = usage_by_day.action)
+		AND NOT EXISTS (SELECT FROM meter.action WHERE action.action = usage_part.action)
 )
 SELECT
 	kind,
@@ -321,10 +424,13 @@ COMMENT ON VIEW meter.unknown_name IS 'Customers, items and actions that events 
 
 CREATE VIEW meter.unpriced_usage AS
 WITH candidate AS (
-	SELECT customer_id, usage_date, item, action, variant, outcome, request_class, unpriced_cost, unpriced_credits
-	FROM meter.usage_by_day
+	SELECT customer_id, usage_date, item, action, variant, outcome, request_class, sum(unpriced_cost) AS unpriced_cost, sum(unpriced_credits) AS unpriced_credits
+	FROM meter.usage_part
 	WHERE unpriced_cost <> 0
 		OR unpriced_credits <> 0
+	GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
+	HAVING sum(unpriced_cost) <> 0
+		OR sum(unpriced_credits) <> 0
 ), bound AS (
 	SELECT
 		timezone('UTC', (min(usage_date) - 3)::timestamp) AS first_at,
@@ -395,6 +501,24 @@ BEGIN ATOMIC
 		WHERE (audit.customer_id IS NULL OR event.customer_id = audit.customer_id)
 			AND (audit.dates IS NULL OR event.usage_date <@ audit.dates)
 		GROUP BY event.customer_id, event.usage_date, event.item, event.action, event.variant, event.outcome, event.request_class
+	), shown_day AS (
+		SELECT
+			day.customer_id, day.usage_date,
+			jsonb_build_object('events', day.events, 'cost', day.cost, 'credits', day.credits, 'unpriced_cost', day.unpriced_cost, 'unpriced_credits', day.unpriced_credits) AS sums
+		FROM meter.cost_by_day AS day
+		WHERE (audit.customer_id IS NULL OR day.customer_id = audit.customer_id)
+			AND (audit.dates IS NULL OR day.usage_date <@ audit.dates)
+	), rebuilt_day AS (
+		SELECT
+			rebuilt.customer_id, rebuilt.usage_date,
+			jsonb_build_object(
+				'events', sum((rebuilt.sums ->> 'events')::bigint),
+				'cost', sum((rebuilt.sums ->> 'cost')::numeric),
+				'credits', sum((rebuilt.sums ->> 'credits')::numeric),
+				'unpriced_cost', sum((rebuilt.sums ->> 'unpriced_cost')::bigint),
+				'unpriced_credits', sum((rebuilt.sums ->> 'unpriced_credits')::bigint)) AS sums
+		FROM rebuilt
+		GROUP BY rebuilt.customer_id, rebuilt.usage_date
 	)
 	SELECT
 		coalesce(shown.customer_id, rebuilt.customer_id),
@@ -415,7 +539,18 @@ BEGIN ATOMIC
 		AND coalesce(shown.outcome, '') = coalesce(rebuilt.outcome, '')
 		AND coalesce(shown.request_class, '') = coalesce(rebuilt.request_class, '')
 	WHERE shown.sums IS DISTINCT FROM rebuilt.sums
+	UNION ALL
+	SELECT
+		coalesce(shown_day.customer_id, rebuilt_day.customer_id),
+		coalesce(shown_day.usage_date, rebuilt_day.usage_date),
+		NULL, NULL, NULL, NULL, NULL,
+		shown_day.sums,
+		rebuilt_day.sums
+	FROM shown_day
+	FULL JOIN rebuilt_day ON shown_day.customer_id = rebuilt_day.customer_id
+		AND shown_day.usage_date = rebuilt_day.usage_date
+	WHERE shown_day.sums IS DISTINCT FROM rebuilt_day.sums
 	ORDER BY 1, 2, 3, 4, 5, 6, 7;
 END;
-COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.usage_by_day with a rebuild from all events, of one customer and a range of dates or of all, and returns the rows that differ, with the sums of both: none. It rates every event anew, by another way than the views.';
+COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.usage_by_day with a rebuild from all events, of one customer and a range of dates or of all, and returns the rows that differ, with the sums of both: none. A row without a variant is a day of meter.cost_by_day, which is compared as well. It rates every event anew, by another way than the views.';
 REVOKE ALL ON FUNCTION meter.audit(text, daterange) FROM PUBLIC;

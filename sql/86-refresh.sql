@@ -243,6 +243,7 @@ BEGIN
 	IF EXISTS (SELECT FROM meter.usage_mark WHERE mark_id = ANY (marks) AND num_nonnulls(customer_id, item, action) = 0) THEN
 		/* All of it from the beginning: it becomes the tail, which is consumed in batches. */
 		DELETE FROM meter.usage_daily;
+		DELETE FROM meter.cost_daily;
 		DELETE FROM meter.usage_mark WHERE mark_id = ANY (marks);
 		UPDATE meter.usage_watermark SET consumed = epoch::bigint << 48, refreshed_at = clock_timestamp();
 		RETURN;
@@ -284,6 +285,8 @@ CREATE FUNCTION meter.rebuild_marked(marks bigint[]) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '4MB'
+SET enable_mergejoin = off
 AS $$
 DECLARE
 	rolled_up CONSTANT int8multirange := (SELECT range_agg(int8range(epoch::bigint << 48, consumed)) FROM meter.usage_watermark);
@@ -292,8 +295,15 @@ BEGIN
 	IF cardinality(marks) = 0 THEN
 		RETURN 0;
 	END IF;
+	PERFORM set_config('work_mem', current_setting('maintenance_work_mem'), true);
 
 	DELETE FROM meter.usage_daily AS daily
+	USING meter.usage_mark AS mark
+	WHERE mark.mark_id = ANY (marks)
+		AND mark.customer_id = daily.customer_id
+		AND daily.usage_date >= mark.since
+		AND daily.usage_date < mark.until;
+	DELETE FROM meter.cost_daily AS daily
 	USING meter.usage_mark AS mark
 	WHERE mark.mark_id = ANY (marks)
 		AND mark.customer_id = daily.customer_id
@@ -313,12 +323,7 @@ BEGIN
 	), rebuilt AS (
 		SELECT
 			customer_id, usage_date, item, action, variant, outcome, request_class,
-			sum(sign) AS events,
-			sum(usage) AS usage,
-			coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
-			coalesce(meter.total_cost((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant), 0) AS credits,
-			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_cost,
-			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)), 0) AS unpriced_credits,
+			meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums,
 			count(*) AS counted
 		FROM meter.dated_event AS event
 		WHERE occurred_at >= (SELECT first_at FROM bound)
@@ -331,8 +336,15 @@ BEGIN
 		GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
 	), inserted AS (
 		INSERT INTO meter.usage_daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
-		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
 		FROM rebuilt
+		ORDER BY customer_id, usage_date, item, action, variant, outcome, request_class
+	), summed AS (
+		INSERT INTO meter.cost_daily (customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits)
+		SELECT customer_id, usage_date, trim_scale(sum((sums).cost)), trim_scale(sum((sums).credits)), sum((sums).events), sum((sums).unpriced_cost), sum((sums).unpriced_credits)
+		FROM rebuilt
+		GROUP BY customer_id, usage_date
+		ORDER BY customer_id, usage_date
 	)
 	SELECT coalesce(sum(rebuilt.counted), 0) INTO counted
 	FROM rebuilt;
@@ -347,10 +359,14 @@ CREATE FUNCTION meter.consume_events(epoch integer, until bigint DEFAULT NULL) R
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '4MB'
+SET enable_mergejoin = off
 AS $$
 DECLARE
 	counted bigint;
 BEGIN
+	/* Maintenance, with its memory: the clause above ends it with the function. All events would be sorted to merge them with a few zones. */
+	PERFORM set_config('work_mem', current_setting('maintenance_work_mem'), true);
 	/* One statement: the horizon is that of the very snapshot that the events are read with. */
 	WITH bound AS MATERIALIZED (
 		SELECT
@@ -361,12 +377,7 @@ BEGIN
 	), rated AS (
 		SELECT
 			customer_id, usage_date, item, action, variant, outcome, request_class,
-			sum(sign) AS events,
-			sum(usage) AS usage,
-			coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
-			coalesce(meter.total_cost((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant), 0) AS credits,
-			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_cost,
-			coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)), 0) AS unpriced_credits,
+			meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums,
 			count(*) AS counted
 		FROM meter.dated_event
 		WHERE txid >= (SELECT first_txid FROM bound)
@@ -374,13 +385,26 @@ BEGIN
 		GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
 	), added AS (
 		INSERT INTO meter.usage_daily AS daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
-		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
 		FROM rated
+		ORDER BY customer_id, usage_date, item, action, variant, outcome, request_class
 		ON CONFLICT ON CONSTRAINT usage_daily_key DO UPDATE
 		SET events = daily.events + excluded.events,
 			usage = meter.add(daily.usage, excluded.usage),
 			cost = trim_scale(daily.cost + excluded.cost),
 			credits = trim_scale(daily.credits + excluded.credits),
+			unpriced_cost = daily.unpriced_cost + excluded.unpriced_cost,
+			unpriced_credits = daily.unpriced_credits + excluded.unpriced_credits
+	), summed AS (
+		INSERT INTO meter.cost_daily AS daily (customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits)
+		SELECT customer_id, usage_date, trim_scale(sum((sums).cost)), trim_scale(sum((sums).credits)), sum((sums).events), sum((sums).unpriced_cost), sum((sums).unpriced_credits)
+		FROM rated
+		GROUP BY customer_id, usage_date
+		ORDER BY customer_id, usage_date
+		ON CONFLICT (customer_id, usage_date) DO UPDATE
+		SET cost = trim_scale(daily.cost + excluded.cost),
+			credits = trim_scale(daily.credits + excluded.credits),
+			events = daily.events + excluded.events,
 			unpriced_cost = daily.unpriced_cost + excluded.unpriced_cost,
 			unpriced_credits = daily.unpriced_credits + excluded.unpriced_credits
 	), moved AS (

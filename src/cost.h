@@ -41,6 +41,20 @@ cost_read_item(FunctionCallInfo fcinfo, int item, CostEvent *event)
 	event->variant_length = RATE_VARIANT_STANDARD_LENGTH;
 }
 
+/* Reads an event's variant, where it has one, behind its item. */
+static pg_attribute_always_inline void
+cost_read_variant(FunctionCallInfo fcinfo, int argument, CostEvent *event)
+{
+	struct varlena *variant;
+
+	if (PG_ARGISNULL(argument))
+		return;
+	variant = detoast_packed(PG_GETARG_DATUM(argument));
+	event->variant = VARDATA_ANY(variant);
+	event->variant_length = VARSIZE_ANY_EXHDR(variant);
+	event->standard = rate_variant_is_standard(event->variant, event->variant_length);
+}
+
 /*
  * Reads (item, at, usage [, variant]) from a call's arguments, of which item is the
  * first; returns false where the event has no instant or no usage. An event without
@@ -57,14 +71,8 @@ cost_read_event(FunctionCallInfo fcinfo, int item, CostEvent *event)
 		cost_read_item(fcinfo, item, event);
 	event->at = PG_GETARG_TIMESTAMPTZ(item + 1);
 	event->usage = PG_GETARG_USAGE_PP(item + 2);
-	if (PG_NARGS() > item + 3 && !PG_ARGISNULL(item + 3))
-	{
-		struct varlena *variant = detoast_packed(PG_GETARG_DATUM(item + 3));
-
-		event->variant = VARDATA_ANY(variant);
-		event->variant_length = VARSIZE_ANY_EXHDR(variant);
-		event->standard = rate_variant_is_standard(event->variant, event->variant_length);
-	}
+	if (PG_NARGS() > item + 3)
+		cost_read_variant(fcinfo, item + 3, event);
 	return true;
 }
 

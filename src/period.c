@@ -490,6 +490,21 @@ meter_period_number_date(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(date_number(rule, PG_GETARG_DATEADT(0)));
 }
 
+/* usage_date(timestamptz, text): the latest local date that has begun, so that dates never run back. */
+PG_FUNCTION_INFO_V1(meter_usage_date);
+Datum
+meter_usage_date(PG_FUNCTION_ARGS)
+{
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
+	text *name = detoast_packed(PG_GETARG_DATUM(1));
+	const Zone *zone =
+		zone_get(period_cache(fcinfo)->zones, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+
+	if (unlikely(TIMESTAMP_NOT_FINITE(at)))
+		refuse_infinite("time");
+	PG_RETURN_DATEADT((DateADT) floor_divide(zone_shown(zone, at), USECS_PER_DAY));
+}
+
 /* period_boundary(bigint, timestamptz, interval, text) */
 PG_FUNCTION_INFO_V1(meter_period_boundary);
 Datum

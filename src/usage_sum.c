@@ -8,31 +8,16 @@
  * what is behind it, in place where there is room, else in a new state twice as large,
  * because the executor owns the old one.
  */
-#include "usage.h"
+#include "usage_sum.h"
 
 #include "fmgr.h"
 #include "libpq/pqformat.h"
 
-#define STATE_FORMAT 1
 #define WIRE_VERSION 1
-
-typedef struct UsageState
-{
-	int32 vl_len_;
-	uint16 format;
-	uint16 units;
-	uint16 capacity;   /* in units */
-	uint16 names_size; /* bytes of custom names */
-	uint32 names_room; /* bytes there is room for */
-	uint8 codes[FLEXIBLE_ARRAY_MEMBER];
-} UsageState;
 
 static UsageState *state_make(int capacity, int names_room);
 static UsageState *state_grow(const UsageState *old);
-static UsageState *state_for(const void *usage);
-static UsageState *state_add(UsageState *state, const void *usage);
 static UsageState *state_copy(const UsageState *state);
-static struct varlena *state_usage(const UsageState *state);
 
 static inline DecHalves *
 state_sums(const UsageState *state)
@@ -50,7 +35,7 @@ state_names(const UsageState *state)
 static inline void
 assert_state(const UsageState *state)
 {
-	Assert(state->format == STATE_FORMAT);
+	Assert(state->format == USAGE_STATE_FORMAT);
 	Assert(state->units <= state->capacity);
 	Assert(state->names_size <= state->names_room);
 	Assert(state_names(state) + state->names_room == (char *) state + VARSIZE(state));
@@ -67,7 +52,7 @@ state_make(int capacity, int names_room)
 	UsageState *state = palloc0(size);
 
 	SET_VARSIZE(state, size);
-	state->format = STATE_FORMAT;
+	state->format = USAGE_STATE_FORMAT;
 	state->capacity = (uint16) capacity;
 	state->names_room = (uint32) names_room;
 	return state;
@@ -88,8 +73,8 @@ state_grow(const UsageState *old)
 }
 
 /* Returns a state with room for just the units of a first row. */
-static UsageState *
-state_for(const void *usage)
+UsageState *
+usage_state_for(const void *usage)
 {
 	UsageReader reader;
 	Bucket bucket;
@@ -107,8 +92,8 @@ state_for(const void *usage)
 }
 
 /* Adds a usage, in place where there is room; returns the state that holds the sum. */
-static UsageState *
-state_add(UsageState *state, const void *usage)
+UsageState *
+usage_state_add(UsageState *state, const void *usage)
 {
 	DecHalves *sums = state_sums(state);
 	UsageReader reader;
@@ -202,8 +187,8 @@ state_copy(const UsageState *state)
 }
 
 /* Returns the usage that a state has summed up. */
-static struct varlena *
-state_usage(const UsageState *state)
+struct varlena *
+usage_state_sum(const UsageState *state)
 {
 	const DecHalves *sums = state_sums(state);
 	const char *name = state_names(state);
@@ -250,10 +235,10 @@ meter_usage_sum_transition(PG_FUNCTION_ARGS)
 	}
 	usage = PG_GETARG_USAGE_PP(1);
 	if (PG_ARGISNULL(0))
-		state = state_for(usage);
+		state = usage_state_for(usage);
 	else
 		state = changeable(fcinfo, PG_GETARG_USAGE_STATE_P(0));
-	PG_RETURN_POINTER(state_add(state, usage));
+	PG_RETURN_POINTER(usage_state_add(state, usage));
 }
 
 PG_FUNCTION_INFO_V1(meter_usage_sum_combine);
@@ -271,14 +256,14 @@ meter_usage_sum_combine(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
 	state = changeable(fcinfo, PG_GETARG_USAGE_STATE_P(0));
-	PG_RETURN_POINTER(state_add(state, state_usage(PG_GETARG_USAGE_STATE_P(1))));
+	PG_RETURN_POINTER(usage_state_add(state, usage_state_sum(PG_GETARG_USAGE_STATE_P(1))));
 }
 
 PG_FUNCTION_INFO_V1(meter_usage_sum_final);
 Datum
 meter_usage_sum_final(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(state_usage(PG_GETARG_USAGE_STATE_P(0)));
+	PG_RETURN_POINTER(usage_state_sum(PG_GETARG_USAGE_STATE_P(0)));
 }
 
 /* A state's external forms are those of the usage it has summed up so far. */
@@ -290,14 +275,14 @@ meter_usage_state_in(PG_FUNCTION_ARGS)
 
 	if (usage == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_POINTER(state_add(state_for(usage), usage));
+	PG_RETURN_POINTER(usage_state_add(usage_state_for(usage), usage));
 }
 
 PG_FUNCTION_INFO_V1(meter_usage_state_out);
 Datum
 meter_usage_state_out(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_CSTRING(usage_print(state_usage(PG_GETARG_USAGE_STATE_P(0))));
+	PG_RETURN_CSTRING(usage_print(usage_state_sum(PG_GETARG_USAGE_STATE_P(0))));
 }
 
 PG_FUNCTION_INFO_V1(meter_usage_state_send);
@@ -308,7 +293,7 @@ meter_usage_state_send(PG_FUNCTION_ARGS)
 
 	pq_begintypsend(&buffer);
 	pq_sendint8(&buffer, WIRE_VERSION);
-	usage_write_wire(&buffer, state_usage(PG_GETARG_USAGE_STATE_P(0)));
+	usage_write_wire(&buffer, usage_state_sum(PG_GETARG_USAGE_STATE_P(0)));
 	PG_RETURN_BYTEA_P(pq_endtypsend(&buffer));
 }
 
@@ -327,5 +312,5 @@ meter_usage_state_recv(PG_FUNCTION_ARGS)
 						errmsg("unsupported version %d of an external usage_state", version),
 						errdetail("This meter reads version %d.", WIRE_VERSION)));
 	usage = usage_read_wire(buffer);
-	PG_RETURN_POINTER(state_add(state_for(usage), usage));
+	PG_RETURN_POINTER(usage_state_add(usage_state_for(usage), usage));
 }

@@ -43,6 +43,8 @@ SELECT count(*) FROM meter.usage_daily;
 CALL pg_temp.refresh_all();
 SELECT * FROM meter.usage_daily ORDER BY item, action, variant, outcome;
 TABLE meter.usage_by_day EXCEPT TABLE meter.usage_daily;
+TABLE meter.cost_daily;
+TABLE meter.cost_by_day EXCEPT TABLE meter.cost_daily;
 SELECT usage_month, sum(events) AS events, sum(cost) AS cost FROM meter.usage_by_month GROUP BY usage_month;
 SELECT * FROM meter.audit();
 TABLE meter.unknown_name ORDER BY kind, name;
@@ -66,6 +68,8 @@ SELECT count(*) FROM meter.audit(dates => '[2026-11-01,2026-11-02)');
 SELECT count(*) FROM meter.audit(dates => '[2026-11-02,)');
 DELETE FROM meter.usage_daily WHERE item = 'unrated item';
 SELECT item, shown, rebuilt - 'usage' AS rebuilt FROM meter.audit();
+UPDATE meter.cost_daily SET credits = credits + 1;
+SELECT usage_date, item, variant, shown, rebuilt FROM meter.audit() WHERE variant IS NULL;
 -- What was put wrong by hand is mended by a mark.
 SELECT meter.mark_usage('acme', NULL, NULL, '-infinity', 'infinity');
 SELECT * FROM meter.audit();
@@ -137,6 +141,7 @@ SELECT 'restored', 'e' || epoch || '-' || number, '2026-11-05 12:00+00', 'gpt', 
 FROM unnest(ARRAY[0, (meter.txid_epoch() + 1) % 32768, (meter.txid_epoch() + 32767) % 32768, 32767]) AS epoch, generate_series(0, 99) AS number;
 -- One of them had been rolled up half, where it came from.
 INSERT INTO meter.usage_daily VALUES ('restored', '2026-11-05', 'gpt', NULL, 'standard', NULL, NULL, 50, '{"requests": 50}', 0, 0, 50, 0);
+INSERT INTO meter.cost_daily VALUES ('restored', '2026-11-05', 0, 0, 50, 50, 0);
 INSERT INTO meter.usage_watermark (epoch, consumed) VALUES (0, 50);
 SELECT events, usage, unpriced_cost FROM pg_temp.by_day WHERE customer = 'restored';
 SELECT * FROM meter.audit();
@@ -171,12 +176,13 @@ RESET default_transaction_isolation;
 CREATE ROLE meter_regress_keeper;
 GRANT SELECT, INSERT, UPDATE, DELETE ON meter.rate TO meter_regress_keeper;
 CREATE ROLE meter_regress_reader;
-GRANT SELECT ON meter.usage_by_day, meter.usage_by_month TO meter_regress_reader;
+GRANT SELECT ON meter.usage_by_day, meter.usage_by_month, meter.cost_by_day TO meter_regress_reader;
 SET ROLE meter_regress_keeper;
 INSERT INTO meter.rate (item, unit, price) VALUES ('gpt', '*', 1);
 RESET ROLE;
 SET ROLE meter_regress_reader;
 SELECT sum(cost) AS cost FROM meter.usage_by_month;
+SELECT sum(cost) AS cost FROM meter.cost_by_day;
 SELECT * FROM meter.rate;
 RESET ROLE;
 DROP OWNED BY meter_regress_keeper, meter_regress_reader;
@@ -242,6 +248,37 @@ END
 $$;
 SELECT setseed(0.3);
 CALL pg_temp.wander(20);
+-- A part of each day rolled up, and a part not: a row a key, and all reports add up to the same.
+CALL pg_temp.refresh_all();
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, outcome)
+SELECT customer_id, 'tail ' || event_id, occurred_at, item, usage, action, outcome
+FROM meter.usage_event
+WHERE event_id LIKE '3%' AND sign = 1;
+SELECT meter.mark_usage('c1', NULL, NULL, '2026-03-25', '2026-04-02');
+SELECT
+	(SELECT count(*) FROM meter.usage_by_day) = (SELECT count(DISTINCT (customer_id, usage_date, item, action, variant, outcome, request_class)) FROM meter.usage_part) AS one_a_key,
+	(SELECT count(*) FROM meter.usage_by_day) < (SELECT count(*) FROM meter.usage_part) AS merged,
+	(SELECT count(*) FROM meter.cost_by_day) = (SELECT count(DISTINCT (customer_id, usage_date)) FROM meter.usage_part) AS one_a_day,
+	(SELECT count(*) FROM meter.cost_by_day) < (SELECT count(*) FROM meter.cost_part) AS merged_day;
+WITH summed AS (
+	SELECT 'usage_by_day' AS report, customer_id, usage_date, sum(events) AS events, sum(cost) AS cost, sum(credits) AS credits, sum(unpriced_cost) AS unpriced_cost, sum(unpriced_credits) AS unpriced_credits
+	FROM meter.usage_by_day GROUP BY customer_id, usage_date
+	UNION ALL
+	SELECT 'usage_part', customer_id, usage_date, sum(events), sum(cost), sum(credits), sum(unpriced_cost), sum(unpriced_credits)
+	FROM meter.usage_part GROUP BY customer_id, usage_date
+	UNION ALL
+	SELECT 'cost_part', customer_id, usage_date, sum(events), sum(cost), sum(credits), sum(unpriced_cost), sum(unpriced_credits)
+	FROM meter.cost_part GROUP BY customer_id, usage_date
+	UNION ALL
+	SELECT 'cost_by_day', customer_id, usage_date, events, cost, credits, unpriced_cost, unpriced_credits
+	FROM meter.cost_by_day
+)
+SELECT customer_id, usage_date, count(DISTINCT report) AS reports
+FROM summed
+GROUP BY customer_id, usage_date
+HAVING count(*) <> 4
+	OR count(DISTINCT (events, cost, credits, unpriced_cost, unpriced_credits)) <> 1;
+SELECT * FROM meter.audit();
 CALL pg_temp.refresh_all();
 SELECT * FROM meter.audit();
 -- Sums by event, in plain SQL with no view of the extension.

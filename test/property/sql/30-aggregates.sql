@@ -51,6 +51,8 @@ INSERT INTO aggregate_of (n, signature, arguments, source) VALUES
         '(SELECT card FROM prop.mild_card), item, at, usage, variant', 'row'),
     (3, 'meter.total_cost(meter.rate_card, text, timestamptz, meter.usage)',
         '(SELECT card FROM prop.mild_card), item, at, usage', 'row'),
+    (25, 'meter.event_sums(meter.rate_card, meter.rate_card, text, text, timestamptz, meter.usage, text, smallint)',
+        '(SELECT card FROM prop.mild_card), (SELECT card FROM prop.mild_card), item, CASE WHEN small % 3 = 0 THEN item END, at, usage, variant, (1 - chunk % 2 * 2)::smallint', 'row'),
     (16, 'meter.total_cost(meter.rate_card, text, timestamptz, text, "any")',
         '(SELECT card FROM prop.mild_card), item, at, ''input_tokens'', whole, ''output_tokens'', quantity, ''x'', small, ''cache_read_tokens'', small', 'row'),
     (4, 'meter.total_charge(meter.tariff, numeric)', 'tariff, quantity', 'row'),

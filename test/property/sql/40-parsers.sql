@@ -93,6 +93,10 @@ CREATE FUNCTION probe(x meter.usage_state) RETURNS text LANGUAGE sql RETURN prob
     'SELECT meter.usage_sum_final($1)',
     'SELECT meter.usage_sum_final(meter.usage_sum_combine($1, $1)), meter.usage_sum_combine(NULL, $1), meter.usage_sum_combine($1, NULL)',
     'SELECT meter.usage_sum_final(meter.usage_sum_transition($1, ''{"input_tokens": 5, "mine": 0.5}''))']);
+CREATE FUNCTION probe(x meter.event_sums_state) RETURNS text LANGUAGE sql RETURN probe_state(x, ARRAY[
+    'SELECT meter.event_sums_final($1)',
+    'SELECT meter.event_sums_final(meter.event_sums_combine($1, $1)), meter.event_sums_combine(NULL, $1), meter.event_sums_combine($1, NULL)',
+    'SELECT meter.event_sums_final(meter.event_sums_add($1, card, card, ''item1'', ''item1'', ''2026-05-01'', ''{"input_tokens": 5, "mine": 0.5}'', NULL, 1::smallint)) FROM prop.probe_card']);
 CREATE FUNCTION probe(x meter.rate_card_state) RETURNS text LANGUAGE sql RETURN probe_state(x, ARRAY[
     'SELECT meter.rate_card_final($1)',
     'SELECT meter.rate_card_final(meter.rate_card_combine($1, meter.rate_card_add(NULL, ''another'', ''x'', 1, 2)))',

@@ -20,6 +20,8 @@ INSERT INTO memory_call VALUES
     (7, 'sum(usage)', 'sum(meter.usage(''input_tokens'', i, ''mine'', 1))', 'one', 1),
     (8, 'total_cost', 'meter.total_cost((SELECT card FROM prop.probe_card), ''item1'', ''2026-05-01'', bag)', 'one', 1),
     (16, 'total_cost of columns', 'meter.total_cost((SELECT card FROM prop.probe_card), ''item1'', ''2026-05-01'', ''input_tokens'', i, ''mine'', i % 7 + 0.5)', 'one', 1),
+    (17, 'event_sums', 'meter.event_sums((SELECT card FROM prop.probe_card), (SELECT card FROM prop.probe_card), ''item1'', ''item1'', ''2026-05-01'', bag, NULL, 1::smallint)', 'one', 1),
+    (18, 'usage_date', 'count(meter.usage_date(''2026-01-01''::timestamptz + i % 10000 * interval ''1 hour'', ''Europe/Berlin''))', 'one', 1),
     (9, 'total_charge', 'meter.total_charge(''at 0.08'', i)', 'one', 1),
     (10, 'charges_by_period', 'meter.charges_by_period(''at 0.08'', ''2026-01-01''::timestamptz + i % 10000 * interval ''1 hour'', 1, date ''2025-01-31'', ''1 month'', ''Europe/Berlin'')', 'one', 1),
     (11, 'cost_lines', 'count((SELECT sum(amount) FROM meter.cost_lines((SELECT card FROM prop.probe_card), ''item1'', ''2026-05-01'', bag)))', 'one', 50),
