@@ -83,8 +83,3 @@ SELECT
 FROM begun
 WINDOW following AS (PARTITION BY customer_id ORDER BY since);
 COMMENT ON VIEW meter.customer_zone_span IS 'From when until when (exclusive) a customer''s days are in which zone, for customers that have a row in meter.customer_zone. A date begins at its first instant in the zone in force from it on; an instant before ends is on last_date at the latest.';
-
-CREATE FUNCTION meter.closed_until(customer_id text) RETURNS date
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN date '-infinity';
-COMMENT ON FUNCTION meter.closed_until(text) IS 'The date before which the customer''s usage is invoiced for good: -infinity, as nothing is closed without invoices.';

@@ -1,0 +1,153 @@
+/* What is billed: quantities of usage, measured over a period. */
+
+CREATE TABLE meter.metric (
+	metric text PRIMARY KEY
+		CONSTRAINT metric_is_a_name CHECK (metric COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+	aggregation text NOT NULL
+		CONSTRAINT metric_aggregation_is_known CHECK (aggregation IN ('sum', 'count', 'cost', 'credits', 'max', 'unique', 'latest', 'time_weighted')),
+	unit text
+		CONSTRAINT metric_unit_is_a_name CHECK (unit COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+	key text
+		CONSTRAINT metric_key_is_known CHECK (key IN ('item', 'action', 'variant', 'request_class', 'user_id', 'workflow_id') OR key LIKE 'tag:_%'),
+	recurring boolean NOT NULL DEFAULT false,
+	items text[],
+	actions text[],
+	variants text[],
+	request_classes text[],
+	outcomes text[] NOT NULL DEFAULT '{success}'
+		CONSTRAINT metric_outcomes_are_known CHECK (outcomes <@ '{success,failure,pending,disputed}' AND outcomes <> '{}'),
+	tags jsonb
+		CONSTRAINT metric_tags_are_an_object CHECK (jsonb_typeof(tags) = 'object'),
+	digits integer
+		CONSTRAINT metric_digits_are_at_most_12 CHECK (digits <= 12),
+	rounding text
+		CONSTRAINT metric_rounding_is_a_mode CHECK (rounding IN ('round', 'ceil', 'floor')),
+	description text,
+	CONSTRAINT metric_has_the_unit_that_it_needs CHECK ((unit IS NOT NULL) = (aggregation IN ('sum', 'max', 'latest', 'time_weighted'))),
+	CONSTRAINT metric_has_the_key_that_it_needs CHECK (CASE aggregation WHEN 'unique' THEN key IS NOT NULL WHEN 'latest' THEN true WHEN 'time_weighted' THEN true ELSE key IS NULL END),
+	CONSTRAINT metric_recurring_has_a_last_value CHECK (NOT recurring OR aggregation IN ('unique', 'latest', 'time_weighted')),
+	CONSTRAINT metric_of_rated_events_has_no_tags CHECK (tags IS NULL OR aggregation NOT IN ('cost', 'credits')),
+	CONSTRAINT metric_rounding_has_digits CHECK (rounding IS NULL OR digits IS NOT NULL)
+);
+COMMENT ON TABLE meter.metric IS 'What is billed: a quantity of usage in a period. Filters that are NULL filter nothing; all others have to hold. sum, count, cost and credits are read from the roll-up; the others, and those with tags, from the events that count. A metric that a plan version in use names cannot be changed.';
+COMMENT ON COLUMN meter.metric.metric IS 'Name: a lower-case letter, then up to 62 lower-case letters, digits and underscores.';
+COMMENT ON COLUMN meter.metric.aggregation IS 'sum of unit; count of events; cost, by card cost; credits, by card credit; max of unit in an event; unique values of key; latest value of unit; or time_weighted: each value of unit times the part of the period''s real time that it held for.';
+COMMENT ON COLUMN meter.metric.unit IS 'The unit of usage, of sum, max, latest and time_weighted. Events without it are passed over.';
+COMMENT ON COLUMN meter.metric.key IS 'What is counted by unique, and what has a value of its own in latest and time_weighted, which are added up: item, action, variant, request_class, user_id, workflow_id, or tag:NAME. Events without it are passed over by unique, and are one key of the others.';
+COMMENT ON COLUMN meter.metric.recurring IS 'True: a period begins with what held before, of unique, latest and time_weighted. Default false: with nothing.';
+COMMENT ON COLUMN meter.metric.items IS 'Only these items.';
+COMMENT ON COLUMN meter.metric.actions IS 'Only these actions.';
+COMMENT ON COLUMN meter.metric.variants IS 'Only these variants.';
+COMMENT ON COLUMN meter.metric.request_classes IS 'Only these classes of requests.';
+COMMENT ON COLUMN meter.metric.outcomes IS 'Only these outcomes; an event without one is a success. Default {success}.';
+COMMENT ON COLUMN meter.metric.tags IS 'Only events whose tags contain these.';
+COMMENT ON COLUMN meter.metric.digits IS 'How many decimal digits the quantity of a period is rounded to, by meter.round_quantity; may be negative. NULL: it is not rounded.';
+COMMENT ON COLUMN meter.metric.rounding IS 'round, ceil or floor. NULL: as meter.setting says.';
+COMMENT ON COLUMN meter.metric.description IS 'What an invoice calls it.';
+
+CREATE FUNCTION meter.in_events(aggregation text, tags jsonb, dimension text DEFAULT NULL) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN aggregation IN ('max', 'unique', 'latest', 'time_weighted') OR tags IS NOT NULL OR coalesce(dimension IN ('user_id', 'workflow_id') OR dimension LIKE 'tag:%', false);
+COMMENT ON FUNCTION meter.in_events(text, jsonb, text) IS 'Whether a metric, told apart by a dimension, is measured in the events; otherwise in the roll-up.';
+
+CREATE VIEW meter.billable_day AS
+SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost
+FROM meter.usage_by_day;
+COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day. All of billing reads the roll-up here.';
+
+CREATE VIEW meter.billable_event AS
+SELECT customer_id, event_id, occurred_at, usage_date, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags
+FROM meter.dated_event AS event
+WHERE reverses IS NULL
+	AND NOT EXISTS (
+		SELECT FROM meter.usage_event AS reversal
+		WHERE reversal.customer_id = event.customer_id
+			AND reversal.reverses = event.event_id
+			AND reversal.reverses IS NOT NULL);
+COMMENT ON VIEW meter.billable_event IS 'The events that count, with the date that each has in its customer''s calendar. Billing reads what does not net by adding up here.';
+
+CREATE FUNCTION meter.event_field(field text, item text, action text, variant text, request_class text, user_id text, workflow_id text, tags jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE field
+	WHEN 'item' THEN item
+	WHEN 'action' THEN action
+	WHEN 'variant' THEN variant
+	WHEN 'request_class' THEN request_class
+	WHEN 'user_id' THEN user_id
+	WHEN 'workflow_id' THEN workflow_id
+	ELSE tags ->> substr(field, 5)
+END;
+COMMENT ON FUNCTION meter.event_field(text, text, text, text, text, text, text, jsonb) IS 'The value of an event in the field that a metric''s key or a plan item''s dimension names: a column, or tag:NAME.';
+
+CREATE TABLE meter.carried_event (
+	metric text NOT NULL,
+	customer_id text NOT NULL,
+	event_id text NOT NULL,
+	occurred_at timestamptz NOT NULL,
+	usage_date date NOT NULL,
+	item text,
+	usage meter.usage NOT NULL,
+	action text,
+	variant text NOT NULL,
+	outcome text,
+	request_class text,
+	user_id text,
+	workflow_id text,
+	tags jsonb,
+	PRIMARY KEY (customer_id, metric, event_id)
+);
+COMMENT ON TABLE meter.carried_event IS 'Events that recurring metrics go on from though a purge removed them: the last one of every key. meter.carry_events keeps it.';
+COMMENT ON COLUMN meter.carried_event.metric IS 'The metric.';
+COMMENT ON COLUMN meter.carried_event.customer_id IS 'As the event had it, like all that follow.';
+COMMENT ON COLUMN meter.carried_event.event_id IS 'The event''s id.';
+COMMENT ON COLUMN meter.carried_event.occurred_at IS 'When it happened.';
+COMMENT ON COLUMN meter.carried_event.usage_date IS 'Its date in the customer''s calendar.';
+COMMENT ON COLUMN meter.carried_event.item IS 'What was consumed.';
+COMMENT ON COLUMN meter.carried_event.usage IS 'How much.';
+COMMENT ON COLUMN meter.carried_event.action IS 'What the customer did.';
+COMMENT ON COLUMN meter.carried_event.variant IS 'The way of consuming.';
+COMMENT ON COLUMN meter.carried_event.outcome IS 'The outcome.';
+COMMENT ON COLUMN meter.carried_event.request_class IS 'The class of requests.';
+COMMENT ON COLUMN meter.carried_event.user_id IS 'The customer''s user.';
+COMMENT ON COLUMN meter.carried_event.workflow_id IS 'The run.';
+COMMENT ON COLUMN meter.carried_event.tags IS 'The tags.';
+
+CREATE FUNCTION meter.carry_events(before date, customer_id text DEFAULT NULL) RETURNS bigint
+LANGUAGE sql
+BEGIN ATOMIC
+	WITH event AS (
+		SELECT metric.metric, metric.key, event.*
+		FROM meter.billable_event AS event
+		JOIN meter.metric ON metric.recurring
+			AND (metric.items IS NULL OR event.item = ANY (metric.items))
+			AND (metric.actions IS NULL OR event.action = ANY (metric.actions))
+			AND (metric.variants IS NULL OR event.variant = ANY (metric.variants))
+			AND (metric.request_classes IS NULL OR event.request_class = ANY (metric.request_classes))
+			AND coalesce(event.outcome, 'success') = ANY (metric.outcomes)
+			AND (metric.tags IS NULL OR event.tags @> metric.tags)
+			AND (metric.unit IS NULL OR meter.has_unit(event.usage, metric.unit))
+		WHERE event.usage_date < carry_events.before
+			AND event.occurred_at < timezone('UTC', (carry_events.before + 3)::timestamp)
+			AND (carry_events.customer_id IS NULL OR event.customer_id = carry_events.customer_id)
+	), last AS (
+		SELECT DISTINCT ON (event.metric, event.customer_id, event.item, event.action, event.variant, event.request_class,
+				meter.event_field(event.key, event.item, event.action, event.variant, event.request_class, event.user_id, event.workflow_id, event.tags))
+			event.*
+		FROM event
+		ORDER BY event.metric, event.customer_id, event.item, event.action, event.variant, event.request_class,
+			meter.event_field(event.key, event.item, event.action, event.variant, event.request_class, event.user_id, event.workflow_id, event.tags),
+			event.occurred_at DESC, event.event_id DESC
+	), inserted AS (
+		INSERT INTO meter.carried_event (metric, customer_id, event_id, occurred_at, usage_date, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags)
+		SELECT metric, customer_id, event_id, occurred_at, usage_date, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags
+		FROM last
+		ON CONFLICT (customer_id, metric, event_id) DO NOTHING
+		RETURNING 1
+	)
+	SELECT count(*) FROM inserted;
+END;
+COMMENT ON FUNCTION meter.carry_events(date, text) IS 'Keeps the last event of every recurring metric, key and group of columns before a date, of one customer or of all, so that the events before it can be removed; returns how many it added. Whoever removes events calls it first, in the same transaction.';
+REVOKE ALL ON FUNCTION meter.carry_events(date, text) FROM PUBLIC;
+
+SELECT pg_extension_config_dump('meter.metric', '');
+SELECT pg_extension_config_dump('meter.carried_event', '');
