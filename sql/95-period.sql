@@ -1,0 +1,502 @@
+/*
+ * Billing periods, and what is charged in each.
+ *
+ * meter.rate_lines is the one definition of a line. It rates any number of customers
+ * in one statement: parts of periods, quantities of metrics, charges, and what is
+ * charged on charges (commitments, discounts, caps), in that order.
+ */
+
+CREATE FUNCTION meter.date_start(customer_id text, day date) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(
+	(SELECT greatest(span.starts, meter.period_boundary(0, day, interval '1 day', span.timezone))
+	FROM meter.customer_zone_span AS span
+	WHERE span.customer_id = date_start.customer_id
+		AND span.last_date >= day
+	ORDER BY span.last_date
+	LIMIT 1),
+	meter.period_boundary(0, day, interval '1 day', coalesce((SELECT setting.timezone FROM meter.setting), 'UTC')));
+COMMENT ON FUNCTION meter.date_start(text, date) IS 'The first instant of a date in a customer''s calendar.';
+
+CREATE FUNCTION meter.subscription_parts(valid daterange, trial_until date, anchor date, every interval, since date, until date)
+	RETURNS TABLE (period daterange, whole daterange, trial boolean)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 2
+BEGIN ATOMIC
+	SELECT part.period, cycle.whole, part.trial
+	FROM meter.periods(
+		CASE WHEN NOT isempty(valid) THEN greatest(lower(valid), since) END,
+		greatest(lower(valid), since, least(upper(valid), until)),
+		anchor, every) AS cycle (whole)
+	CROSS JOIN LATERAL (VALUES
+		(CASE WHEN trial_until IS NULL THEN 'empty' ELSE cycle.whole * valid * daterange(NULL, trial_until) END, true),
+		(cycle.whole * valid * daterange(trial_until, NULL), false)
+	) AS part (period, trial)
+	WHERE NOT isempty(part.period)
+		AND upper(part.period) > since
+		AND lower(part.period) < until;
+END;
+COMMENT ON FUNCTION meter.subscription_parts(daterange, date, date, interval, date, date) IS 'The billing periods of a subscription that end after since and begin before until (finite), cut where it starts or ends or its trial does: the part, the whole period that it is of, and whether it is trial.';
+
+CREATE FUNCTION meter.seat_spans(subscription_id bigint, plan_item text, period daterange) RETURNS TABLE (span daterange, seats numeric)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 2
+BEGIN ATOMIC
+	WITH seat AS (
+		SELECT held.quantity, held.valid
+		FROM meter.subscription_seat AS held
+		WHERE held.subscription_id = seat_spans.subscription_id
+			AND held.plan_item = seat_spans.plan_item
+			AND held.valid && seat_spans.period
+	), bound AS (
+		SELECT lower(seat_spans.period) AS day
+		UNION
+		SELECT lower(seat.valid * seat_spans.period) FROM seat
+		UNION
+		SELECT upper(seat.valid) FROM seat WHERE upper(seat.valid) < upper(seat_spans.period)
+	)
+	SELECT
+		daterange(bound.day, lead(bound.day, 1, upper(seat_spans.period)) OVER (ORDER BY bound.day)),
+		coalesce((SELECT sum(seat.quantity) FROM seat WHERE seat.valid @> bound.day), 0)
+	FROM bound;
+END;
+COMMENT ON FUNCTION meter.seat_spans(bigint, text, daterange) IS 'The seats of a subscription in a period, a row for each time that their number stays the same.';
+
+CREATE FUNCTION meter.index_factor(card text, item text, unit text, variant text, per numeric, base numeric, share numeric, at timestamptz) RETURNS numeric
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	/* Without rates for long contexts and times of day: an index is no event. */
+	rates CONSTANT meter.rate_card := (
+		SELECT meter.rate_card(rate.item, rate.unit, rate.price, rate.per, rate.valid, rate.variant, rate.context_from, rate.daily_from, rate.daily_until, rate.precedence)
+		FROM meter.rate
+		WHERE rate.card = index_factor.card
+			AND rate.item = index_factor.item
+			AND rate.context_from = 0
+			AND rate.daily_from IS NULL);
+	factor CONSTANT numeric := meter.prorate(1, 0, meter.cost(rates, index_factor.item, at, meter.usage(unit, per), variant), base);
+BEGIN
+	RETURN 1 + meter.prorate(factor - 1, 0, share, 100);
+END
+$$;
+COMMENT ON FUNCTION meter.index_factor(text, text, text, text, numeric, numeric, numeric, timestamptz) IS 'By what prices are to be multiplied that follow a rate in a card: the price of per units at an instant, divided by base; of the change share percent. NULL: there is no rate.';
+
+CREATE FUNCTION meter.part_tariff(tariff meter.tariff, escalation numeric, index numeric, period daterange, whole daterange) RETURNS meter.tariff
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	WITH scaled AS (
+		SELECT CASE WHEN escalation = 1 AND index = 1 THEN tariff ELSE meter.scale(meter.scale(tariff, escalation), index) END AS tariff
+	)
+	SELECT CASE
+		WHEN period = whole THEN scaled.tariff
+		ELSE meter.prorate_limits(scaled.tariff, lower(period) - lower(whole), upper(period) - lower(whole), upper(whole) - lower(whole))
+	END
+	FROM scaled;
+END;
+COMMENT ON FUNCTION meter.part_tariff(meter.tariff, numeric, numeric, daterange, daterange) IS 'The tariff for a part of a period: prices times two factors, limits prorated. NULL where a factor is.';
+
+CREATE VIEW meter.billing_period AS
+WITH today AS (
+	SELECT
+		subscription.*,
+		plan.every,
+		plan.currency,
+		meter.customer_date(subscription.customer_id) AS today
+	FROM meter.subscription
+	JOIN meter.plan USING (plan, version)
+)
+SELECT
+	today.customer_id,
+	today.subscription_id,
+	today.family,
+	today.plan,
+	today.version,
+	today.currency,
+	part.period,
+	part.whole,
+	part.trial,
+	CASE
+		WHEN upper(part.period) <= coalesce(account.billed_until, '-infinity') THEN 'closed'
+		WHEN upper(part.period) <= today.today THEN 'ended'
+		WHEN lower(part.period) <= today.today THEN 'current'
+		ELSE 'next'
+	END AS state,
+	upper(part.period) - lower(part.period) AS days,
+	greatest(0, least(today.today, upper(part.period)) - lower(part.period)) AS days_elapsed
+FROM today
+CROSS JOIN LATERAL meter.subscription_parts(
+	today.valid, today.trial_until, today.anchor, today.every, '-infinity',
+	upper(meter.period(upper(meter.period(greatest(today.today, lower(today.valid)), today.anchor, today.every)), today.anchor, today.every))) AS part
+LEFT JOIN meter.billing_account AS account ON account.customer_id = today.customer_id;
+COMMENT ON VIEW meter.billing_period IS 'Every billing period of every subscription, up to the one after the current: period is the part that is billed by itself, whole the period that it is of. state: closed, it is invoiced; ended, it waits for its grace and meter.close_periods; current; next. days_elapsed does not count today.';
+
+CREATE FUNCTION meter.rate_lines(customers text[], since date[], until date[], only_due boolean DEFAULT false, as_plan text DEFAULT NULL, as_version integer DEFAULT NULL)
+	RETURNS TABLE (
+		customer_id text, subscription_id bigint, plan text, version integer, currency text,
+		period daterange, whole daterange, plan_item text, kind text, line_group text, "position" integer, description text,
+		service daterange, due date,
+		metric text, measured numeric, included numeric, quantity numeric, tariff meter.tariff, amount numeric, problem text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH asked AS (
+		SELECT *
+		FROM unnest(customers, rate_lines.since, rate_lines.until) AS asked (customer_id, since, until)
+	), part AS MATERIALIZED (
+		SELECT
+			asked.since, asked.until,
+			subscription.customer_id, subscription.subscription_id, subscription.valid, subscription.anchor, subscription.price_since,
+			subscription.valid * daterange(subscription.trial_until, NULL) AS paid,
+			greatest(subscription.price_since, subscription.trial_until) AS paid_since,
+			plan.plan, plan.version, plan.currency, plan.every, plan.term,
+			part.period, part.whole,
+			lower(part.period) AS period_start
+		FROM asked
+		JOIN meter.subscription ON subscription.customer_id = asked.customer_id
+		JOIN meter.plan
+			ON plan.plan = subscription.plan
+			AND plan.version = CASE WHEN subscription.plan = as_plan THEN as_version ELSE subscription.version END
+		CROSS JOIN LATERAL meter.subscription_parts(
+			subscription.valid, subscription.trial_until, subscription.anchor, plan.every,
+			/* A commitment in a term needs the charges of all of it. */
+			CASE
+				WHEN plan.term IS NULL OR isempty(subscription.valid) THEN asked.since
+				WHEN greatest(asked.since, lower(subscription.valid)) > asked.until THEN asked.since
+				WHEN EXISTS (SELECT FROM meter.plan_item AS item WHERE item.plan = plan.plan AND item.version = plan.version AND item.term)
+					THEN least(asked.since, lower(meter.period(greatest(asked.since, lower(subscription.valid)), subscription.anchor, plan.term)))
+				ELSE asked.since
+			END,
+			asked.until + 1) AS part
+		WHERE subscription.customer_id = ANY (customers)
+			AND NOT part.trial
+	), item AS MATERIALIZED (
+		SELECT
+			part.*,
+			item.plan_item, item.kind, item.position, item.description, item.metric, item.dimension, item.timing, item.prorated, item.every AS item_every,
+			item.seat_item, item.per_seat, item.load, item.applies_to, item.term AS in_term, item.periods,
+			override.tariff AS own_tariff,
+			item.tariff,
+			coalesce(override.amount, item.amount) AS amount,
+			coalesce(override.quantity, item.quantity) AS quantity,
+			coalesce(override.percent, CASE WHEN override.amount IS NULL THEN item.percent END) AS percent,
+			CASE WHEN item.escalator <> 0 THEN meter.compound(item.escalator, greatest(0, meter.period_number(part.period_start, part.price_since, interval '1 year'))::integer) ELSE 1 END AS escalation,
+			CASE
+				WHEN item.index_card IS NULL THEN 1
+				ELSE meter.index_factor(item.index_card, item.index_item, item.index_unit, item.index_variant, item.index_per, item.index_base, item.index_share, meter.date_start(part.customer_id, part.period_start))
+			END AS index
+		FROM part
+		JOIN meter.plan_item AS item
+			ON item.plan = part.plan
+			AND item.version = part.version
+		LEFT JOIN meter.subscription_override AS override
+			ON override.subscription_id = part.subscription_id
+			AND override.plan_item = item.plan_item
+			AND override.valid @> part.period_start
+	), metered AS MATERIALIZED (
+		SELECT
+			item.customer_id, item.subscription_id, item.plan, item.version, item.period_start, item.period, item.plan_item, item.dimension,
+			metric.metric, metric.aggregation, metric.unit, metric.key, metric.recurring, metric.items, metric.actions, metric.variants, metric.request_classes, metric.outcomes, metric.tags,
+			meter.in_events(metric.aggregation, metric.tags, item.dimension) AS in_events,
+			CASE WHEN metric.aggregation = 'time_weighted' THEN meter.date_start(item.customer_id, item.period_start) END AS starts,
+			CASE WHEN metric.aggregation = 'time_weighted' THEN meter.date_start(item.customer_id, upper(item.period)) END AS ends
+		FROM item
+		JOIN meter.metric USING (metric)
+		WHERE NOT only_due
+			OR upper(item.period) <= item.until
+	), day AS MATERIALIZED (
+		SELECT
+			part.subscription_id, part.period_start, day.item, day.action, day.variant, day.outcome, day.request_class,
+			sum(day.usage) AS usage,
+			sum(day.events) AS events,
+			sum(day.cost) AS cost,
+			sum(day.credits) AS credits,
+			sum(day.unpriced_cost) AS unpriced_cost
+		FROM meter.billable_day AS day
+		JOIN part
+			ON part.customer_id = day.customer_id
+			AND day.usage_date >= part.period_start
+			AND day.usage_date < upper(part.period)
+		WHERE day.customer_id = ANY (customers)
+			AND day.usage_date >= (SELECT min(metered.period_start) FROM metered WHERE NOT metered.in_events)
+			AND day.usage_date < (SELECT max(upper(metered.period)) FROM metered WHERE NOT metered.in_events)
+		GROUP BY part.subscription_id, part.period_start, day.item, day.action, day.variant, day.outcome, day.request_class
+	), day_quantity AS (
+		SELECT
+			metered.subscription_id, metered.period_start, metered.plan_item,
+			coalesce(priced.value, '') AS line_group,
+			sum(CASE metered.aggregation
+				WHEN 'sum' THEN meter.quantity(day.usage, metered.unit)
+				WHEN 'count' THEN day.events
+				WHEN 'cost' THEN day.cost
+				WHEN 'credits' THEN day.credits
+			END) AS quantity,
+			sum(day.unpriced_cost) FILTER (WHERE metered.aggregation = 'cost') AS unpriced
+		FROM metered
+		JOIN day
+			ON day.subscription_id = metered.subscription_id
+			AND day.period_start = metered.period_start
+			AND (metered.items IS NULL OR day.item = ANY (metered.items))
+			AND (metered.actions IS NULL OR day.action = ANY (metered.actions))
+			AND (metered.variants IS NULL OR day.variant = ANY (metered.variants))
+			AND (metered.request_classes IS NULL OR day.request_class = ANY (metered.request_classes))
+			AND coalesce(day.outcome, 'success') = ANY (metered.outcomes)
+		LEFT JOIN meter.plan_item_tariff AS priced
+			ON metered.dimension IS NOT NULL
+			AND priced.plan = metered.plan
+			AND priced.version = metered.version
+			AND priced.plan_item = metered.plan_item
+			AND priced.value = meter.event_field(metered.dimension, day.item, day.action, day.variant, day.request_class, NULL, NULL, NULL)
+		WHERE NOT metered.in_events
+		GROUP BY metered.subscription_id, metered.period_start, metered.plan_item, coalesce(priced.value, '')
+	), event AS NOT MATERIALIZED (
+		SELECT NULL::text AS metric, event.*
+		FROM meter.billable_event AS event
+		WHERE event.customer_id = ANY (customers)
+			AND event.occurred_at >= (SELECT CASE WHEN bool_or(metered.recurring) THEN '-infinity' ELSE timezone('UTC', (min(metered.period_start) - 3)::timestamp) END FROM metered WHERE metered.in_events)
+			AND event.occurred_at < (SELECT timezone('UTC', (max(upper(metered.period)) + 3)::timestamp) FROM metered WHERE metered.in_events)
+		UNION ALL
+		SELECT carried.metric, carried.customer_id, carried.event_id, carried.occurred_at, carried.usage_date, carried.item, carried.usage, carried.action, carried.variant, carried.outcome, carried.request_class, carried.user_id, carried.workflow_id, carried.tags
+		FROM meter.carried_event AS carried
+		WHERE carried.customer_id = ANY (customers)
+			AND EXISTS (SELECT FROM metered WHERE metered.in_events AND metered.recurring)
+	), measured_event AS (
+		SELECT
+			metered.subscription_id, metered.period_start, metered.plan_item, metered.aggregation, metered.starts, metered.ends,
+			coalesce(priced.value, '') AS line_group,
+			meter.event_field(metered.key, event.item, event.action, event.variant, event.request_class, event.user_id, event.workflow_id, event.tags) AS key,
+			event.occurred_at, event.event_id,
+			meter.quantity(event.usage, metered.unit) AS quantity
+		FROM metered
+		JOIN event
+			ON event.customer_id = metered.customer_id
+			AND event.usage_date < upper(metered.period)
+			AND (metered.recurring AND coalesce(event.metric, metered.metric) = metered.metric OR event.usage_date >= metered.period_start AND event.metric IS NULL)
+			AND (metered.items IS NULL OR event.item = ANY (metered.items))
+			AND (metered.actions IS NULL OR event.action = ANY (metered.actions))
+			AND (metered.variants IS NULL OR event.variant = ANY (metered.variants))
+			AND (metered.request_classes IS NULL OR event.request_class = ANY (metered.request_classes))
+			AND coalesce(event.outcome, 'success') = ANY (metered.outcomes)
+			AND (metered.tags IS NULL OR event.tags @> metered.tags)
+			AND (metered.unit IS NULL OR meter.has_unit(event.usage, metered.unit))
+		LEFT JOIN meter.plan_item_tariff AS priced
+			ON metered.dimension IS NOT NULL
+			AND priced.plan = metered.plan
+			AND priced.version = metered.version
+			AND priced.plan_item = metered.plan_item
+			AND priced.value = meter.event_field(metered.dimension, event.item, event.action, event.variant, event.request_class, event.user_id, event.workflow_id, event.tags)
+		WHERE metered.in_events
+	), held_event AS (
+		SELECT
+			event.*,
+			lead(event.occurred_at) OVER (PARTITION BY event.subscription_id, event.period_start, event.plan_item, event.line_group, event.key ORDER BY event.occurred_at, event.event_id) AS replaced_at
+		FROM measured_event AS event
+	), event_quantity AS (
+		SELECT
+			event.subscription_id, event.period_start, event.plan_item, event.line_group,
+			CASE event.aggregation
+				WHEN 'sum' THEN sum(event.quantity)
+				WHEN 'count' THEN count(*)
+				WHEN 'max' THEN max(event.quantity)
+				WHEN 'unique' THEN count(event.key) FILTER (WHERE event.replaced_at IS NULL)
+				WHEN 'latest' THEN sum(event.quantity) FILTER (WHERE event.replaced_at IS NULL)
+				WHEN 'time_weighted' THEN meter.prorate(1, 0,
+					/* microseconds, so that the only rounding is the division */
+					sum(event.quantity * trunc(1000000 * extract(epoch FROM greatest(interval '0', least(coalesce(event.replaced_at, event.ends), event.ends) - greatest(event.occurred_at, event.starts))))),
+					trunc(1000000 * extract(epoch FROM event.ends - event.starts)))
+			END AS quantity
+		FROM held_event AS event
+		GROUP BY event.subscription_id, event.period_start, event.plan_item, event.line_group, event.aggregation, event.starts, event.ends
+	), measured AS (
+		SELECT * FROM day_quantity
+		UNION ALL
+		SELECT event_quantity.*, NULL::numeric FROM event_quantity
+	), usage_line AS (
+		SELECT
+			item.*,
+			coalesce(measured.line_group, '') AS line_group,
+			trim_scale(coalesce(measured.quantity, 0)) AS measured,
+			coalesce(item.quantity, 0) + coalesce(meter.prorate(item.per_seat, 0, (SELECT max(span.seats) FROM meter.seat_spans(item.subscription_id, item.seat_item, item.period) AS span), 1), 0) AS included,
+			CASE
+				WHEN metric.digits IS NULL THEN coalesce(measured.quantity, 0)
+				ELSE meter.round_quantity(coalesce(measured.quantity, 0), coalesce(metric.rounding, (SELECT setting.rounding FROM meter.setting), 'round'), metric.digits)
+			END AS rounded,
+			measured.unpriced,
+			coalesce(item.own_tariff, priced.tariff, item.tariff) AS item_tariff
+		FROM item
+		JOIN meter.metric ON metric.metric = item.metric
+		LEFT JOIN measured
+			ON measured.subscription_id = item.subscription_id
+			AND measured.period_start = item.period_start
+			AND measured.plan_item = item.plan_item
+		LEFT JOIN meter.plan_item_tariff AS priced
+			ON priced.plan = item.plan
+			AND priced.version = item.version
+			AND priced.plan_item = item.plan_item
+			AND priced.value = measured.line_group
+		WHERE (item.dimension IS NULL OR measured.line_group IS NOT NULL)
+			AND (NOT only_due OR upper(item.period) <= item.until)
+	), charge AS MATERIALIZED (
+		SELECT
+			line.customer_id, line.subscription_id, line.period_start, line.plan_item, line.line_group,
+			line.period AS service,
+			upper(line.period) AS due,
+			line.measured, line.included, line.quantity, line.tariff,
+			meter.charge(line.tariff, line.quantity) AS amount,
+			CASE
+				WHEN line.rounded < 0 THEN format('the quantity is negative: %s', line.measured)
+				WHEN line.unpriced <> 0 THEN format('%s events have no cost, and are not in it', line.unpriced)
+				WHEN line.item_tariff IS NULL THEN 'there is no tariff for it'
+				WHEN line.tariff IS NULL THEN 'the index has no rate'
+			END AS problem
+		FROM (
+			SELECT
+				usage_line.*,
+				greatest(0, CASE kind WHEN 'cost_plus' THEN meter.prorate(greatest(rounded, 0), 0, 100 + load, 100) ELSE rounded END - included) AS quantity,
+				scaled.tariff
+			FROM usage_line AS usage_line (since, until, customer_id, subscription_id, valid, anchor, price_since, paid, paid_since, plan, version, currency, every, term, period, whole, period_start,
+				plan_item, kind, "position", description, metric, dimension, timing, prorated, item_every, seat_item, per_seat, load, applies_to, in_term, periods, own_tariff, plan_tariff, amount, item_quantity, percent, escalation, index,
+				line_group, measured, included, rounded, unpriced, item_tariff)
+			CROSS JOIN LATERAL (SELECT meter.part_tariff(item_tariff, escalation, index, period, whole) AS tariff) AS scaled
+		) AS line
+		UNION ALL
+		SELECT
+			item.customer_id, item.subscription_id, item.period_start, item.plan_item, '',
+			item.period,
+			CASE item.timing WHEN 'advance' THEN item.period_start ELSE upper(item.period) END,
+			seats.most, NULL, greatest(seats.most, coalesce(item.quantity, 0)), scaled.tariff,
+			CASE WHEN item.prorated THEN seats.by_day ELSE meter.charge(scaled.tariff, greatest(seats.most, coalesce(item.quantity, 0))) END,
+			CASE WHEN scaled.tariff IS NULL THEN 'the index has no rate' END
+		FROM item
+		CROSS JOIN LATERAL (SELECT meter.part_tariff(coalesce(item.own_tariff, item.tariff), item.escalation, item.index, item.whole, item.whole) AS tariff) AS scaled
+		CROSS JOIN LATERAL (
+			SELECT
+				max(span.seats) AS most,
+				sum(meter.prorate(meter.charge(scaled.tariff, greatest(span.seats, coalesce(item.quantity, 0))), span.span, item.whole)) AS by_day
+			FROM meter.seat_spans(item.subscription_id, item.plan_item, item.period) AS span
+		) AS seats
+		WHERE item.kind = 'seat'
+		UNION ALL
+		SELECT
+			item.customer_id, item.subscription_id, item.period_start, item.plan_item, '',
+			paid.service,
+			CASE item.timing WHEN 'advance' THEN lower(paid.service) ELSE upper(paid.service) END,
+			NULL, NULL, coalesce(item.quantity, 1), NULL,
+			CASE WHEN item.prorated THEN meter.prorate(fee.amount, paid.service, paid.cycle) ELSE fee.amount END,
+			CASE WHEN fee.amount IS NULL THEN 'the index has no rate' END
+		FROM item
+		CROSS JOIN LATERAL (
+			SELECT CASE
+				WHEN item.item_every IS NULL THEN item.whole
+				ELSE meter.period(CASE item.timing WHEN 'advance' THEN item.period_start ELSE upper(item.period) - 1 END, item.anchor, item.item_every)
+			END AS cycle
+		) AS cycle
+		CROSS JOIN LATERAL (SELECT cycle.cycle, CASE WHEN item.item_every IS NULL THEN item.period ELSE cycle.cycle * item.paid END AS service) AS paid
+		CROSS JOIN LATERAL (SELECT meter.prorate(meter.prorate(meter.prorate(item.amount, 0, item.escalation, 1), 0, item.index, 1), 0, coalesce(item.quantity, 1), 1) AS amount) AS fee
+		WHERE item.kind = 'fee'
+			AND CASE item.timing WHEN 'advance' THEN lower(paid.service) = item.period_start ELSE upper(paid.service) = upper(item.period) END
+	), commitment AS MATERIALIZED (
+		SELECT
+			item.customer_id, item.subscription_id, item.period_start, item.plan_item,
+			committed.service,
+			greatest(0, committed.amount - coalesce((
+				SELECT sum(charge.amount)
+				FROM charge
+				WHERE charge.subscription_id = item.subscription_id
+					AND charge.period_start >= lower(committed.service)
+					AND charge.period_start < upper(committed.service)
+					AND (item.applies_to IS NULL OR charge.plan_item = ANY (item.applies_to))), 0)) AS amount
+		FROM item
+		CROSS JOIN LATERAL (SELECT CASE WHEN item.in_term THEN meter.period(item.period_start, item.anchor, item.term) ELSE item.whole END AS cycle) AS cycle
+		CROSS JOIN LATERAL (
+			SELECT
+				paid.service,
+				CASE WHEN item.prorated THEN meter.prorate(full_amount, paid.service, cycle.cycle) ELSE full_amount END AS amount
+			FROM (SELECT CASE WHEN item.in_term THEN cycle.cycle * item.paid ELSE item.period END AS service) AS paid,
+				(SELECT meter.prorate(meter.prorate(item.amount, 0, item.escalation, 1), 0, item.index, 1) AS full_amount) AS full_amount
+		) AS committed
+		WHERE item.kind = 'commitment'
+			AND upper(committed.service) = upper(item.period)
+			AND (NOT only_due OR upper(item.period) <= item.until)
+	), chargeable AS MATERIALIZED (
+		SELECT subscription_id, period_start, plan_item, amount, false AS committed FROM charge
+		UNION ALL
+		SELECT subscription_id, period_start, plan_item, amount, true FROM commitment
+	), wanted AS (
+		SELECT
+			item.customer_id, item.subscription_id, item.period_start, item.plan_item, item.period, item.kind, item.position, item.percent,
+			total.amount AS total,
+			CASE
+				WHEN item.kind = 'cap' THEN full_amount.part
+				WHEN item.percent IS NOT NULL THEN meter.prorate(total.scope, 0, item.percent, 100)
+				ELSE least(full_amount.part, total.scope)
+			END AS amount
+		FROM item
+		CROSS JOIN LATERAL (
+			SELECT
+				coalesce(sum(chargeable.amount), 0) AS amount,
+				coalesce(sum(chargeable.amount) FILTER (WHERE item.applies_to IS NULL OR chargeable.plan_item = ANY (item.applies_to)), 0) AS scope
+			FROM chargeable
+			WHERE chargeable.subscription_id = item.subscription_id
+				AND chargeable.period_start = item.period_start
+		) AS total
+		CROSS JOIN LATERAL (
+			SELECT CASE WHEN item.prorated THEN meter.prorate(whole_amount, item.period, item.whole) ELSE whole_amount END AS part
+			FROM (SELECT meter.prorate(meter.prorate(item.amount, 0, item.escalation, 1), 0, item.index, 1) AS whole_amount) AS whole_amount
+		) AS full_amount
+		WHERE item.kind IN ('discount', 'cap')
+			AND (NOT only_due OR upper(item.period) <= item.until)
+			AND (item.periods IS NULL OR meter.period_number(item.period_start, item.anchor, item.every) - meter.period_number(item.paid_since, item.anchor, item.every) < item.periods)
+	), discounted AS (
+		SELECT
+			wanted.*,
+			least(wanted.total, sum(wanted.amount) OVER reached) AS reached,
+			least(wanted.total, sum(wanted.amount) OVER reached - wanted.amount) AS reached_before
+		FROM wanted
+		WHERE kind = 'discount'
+		WINDOW reached AS (PARTITION BY wanted.subscription_id, wanted.period_start ORDER BY wanted.percent IS NULL, wanted.position, wanted.plan_item ROWS UNBOUNDED PRECEDING)
+	), net AS (
+		SELECT discounted.subscription_id, discounted.period_start, max(discounted.reached) AS discount
+		FROM discounted
+		GROUP BY discounted.subscription_id, discounted.period_start
+	), capped AS (
+		SELECT
+			wanted.*,
+			greatest(0, max(wanted.total - coalesce(net.discount, 0) - wanted.amount) OVER (PARTITION BY wanted.subscription_id, wanted.period_start ORDER BY wanted.position, wanted.plan_item ROWS UNBOUNDED PRECEDING)) AS reached,
+			greatest(0, coalesce(max(wanted.total - coalesce(net.discount, 0) - wanted.amount) OVER (PARTITION BY wanted.subscription_id, wanted.period_start ORDER BY wanted.position, wanted.plan_item ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)) AS reached_before
+		FROM wanted
+		LEFT JOIN net USING (subscription_id, period_start)
+		WHERE wanted.kind = 'cap'
+	), line AS (
+		SELECT charge.*, false AS optional
+		FROM charge
+		UNION ALL
+		SELECT customer_id, subscription_id, period_start, plan_item, '', service, upper(service), NULL, NULL, NULL, NULL, amount, NULL, true
+		FROM commitment
+		UNION ALL
+		SELECT customer_id, subscription_id, period_start, plan_item, '', period, upper(period), NULL, NULL, NULL, NULL, reached_before - reached, NULL, true
+		FROM discounted
+		UNION ALL
+		SELECT customer_id, subscription_id, period_start, plan_item, '', period, upper(period), NULL, NULL, NULL, NULL, reached_before - reached, NULL, true
+		FROM capped
+	)
+	SELECT
+		line.customer_id, line.subscription_id, item.plan, item.version, item.currency,
+		item.period, item.whole, line.plan_item, item.kind, line.line_group, item.position, coalesce(item.description, metric.description),
+		line.service, line.due,
+		item.metric, line.measured, line.included, trim_scale(line.quantity), line.tariff, trim_scale(line.amount), line.problem
+	FROM line
+	JOIN item
+		ON item.subscription_id = line.subscription_id
+		AND item.period_start = line.period_start
+		AND item.plan_item = line.plan_item
+	LEFT JOIN meter.metric ON metric.metric = item.metric
+	WHERE upper(item.period) > item.since
+		AND (NOT only_due OR line.due <= item.until)
+		AND NOT (line.optional AND line.amount = 0);
+END
+$$;
+COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) IS 'What customers are charged, a row a line: for the n-th customer in periods that end after the n-th since and begin by the n-th until (finite); with only_due, what is due by then, in its invoice''s sense. as_plan and as_version put the subscriptions to a plan on another version, for a preview. The line''s key is subscription_id, lower(period), plan_item and line_group. measured is the metric''s quantity, or the most seats; quantity what the tariff charges, rounded, less what is included; amount is exact, and NULL where problem says why there is no price. Commitments, discounts and caps have a line only where they come to something.';
+REVOKE ALL ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) FROM PUBLIC;
