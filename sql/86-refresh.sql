@@ -212,7 +212,16 @@ BEGIN
 	ELSE
 		PERFORM FROM meter.usage_watermark WHERE epoch = present FOR UPDATE SKIP LOCKED;
 	END IF;
-	RETURN FOUND;
+	IF FOUND THEN
+		/*
+		 * Closers of periods hold ROW EXCLUSIVE on it for a batch: one either has seen an
+		 * event, or has said that the period is closed before that event is rolled up, and
+		 * is marked to be rated again.
+		 */
+		LOCK TABLE meter.billing_account IN SHARE MODE;
+		RETURN true;
+	END IF;
+	RETURN false;
 END
 $$;
 COMMENT ON FUNCTION meter.lock_usage_daily(boolean) IS 'Takes the lock under which usage_daily is changed, until the transaction''s end; says false where another transaction has it and wait is false. Any isolation level but READ COMMITTED is an error, as its snapshot may be older than the lock, and so is a database that gets its events by a logical subscription.';
@@ -345,6 +354,14 @@ BEGIN
 		FROM rebuilt
 		GROUP BY customer_id, usage_date
 		ORDER BY customer_id, usage_date
+	), late AS (
+		/* The days without an event now are among them: their usage is gone. */
+		INSERT INTO meter.invoice_mark (customer_id, since)
+		SELECT customer_id, min(lower(dates))
+		FROM marked
+		JOIN meter.billing_account AS account USING (customer_id)
+		WHERE lower(dates) < account.closed_until
+		GROUP BY customer_id
 	)
 	SELECT coalesce(sum(rebuilt.counted), 0) INTO counted
 	FROM rebuilt;
@@ -407,6 +424,13 @@ BEGIN
 			events = daily.events + excluded.events,
 			unpriced_cost = daily.unpriced_cost + excluded.unpriced_cost,
 			unpriced_credits = daily.unpriced_credits + excluded.unpriced_credits
+	), late AS (
+		INSERT INTO meter.invoice_mark (customer_id, since)
+		SELECT customer_id, min(usage_date)
+		FROM rated
+		JOIN meter.billing_account AS account USING (customer_id)
+		WHERE usage_date < account.closed_until
+		GROUP BY customer_id
 	), moved AS (
 		UPDATE meter.usage_watermark
 		SET consumed = greatest(usage_watermark.consumed, bound.end_txid), refreshed_at = clock_timestamp()

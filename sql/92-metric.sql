@@ -52,8 +52,17 @@ COMMENT ON FUNCTION meter.in_events(text, jsonb, text) IS 'Whether a metric, tol
 
 CREATE VIEW meter.billable_day AS
 SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost
-FROM meter.usage_by_day;
-COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day. All of billing reads the roll-up here.';
+FROM meter.usage_part;
+COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day; a key may have two rows, which add up. All of billing reads the roll-up here.';
+
+CREATE VIEW meter.late_day AS
+SELECT day.customer_id, min(day.usage_date) AS since
+FROM meter.tail_day AS day
+JOIN meter.billing_account AS account
+	ON account.customer_id = day.customer_id
+	AND account.closed_until > day.usage_date
+GROUP BY day.customer_id;
+COMMENT ON VIEW meter.late_day IS 'Customers with usage in closed periods that is not in the roll-up yet, and its first date. A refresh makes a row of meter.invoice_mark of it.';
 
 CREATE VIEW meter.billable_event AS
 SELECT customer_id, event_id, occurred_at, usage_date, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags

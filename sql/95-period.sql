@@ -500,3 +500,93 @@ END
 $$;
 COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) IS 'What customers are charged, a row a line: for the n-th customer in periods that end after the n-th since and begin by the n-th until (finite); with only_due, what is due by then, in its invoice''s sense. as_plan and as_version put the subscriptions to a plan on another version, for a preview. The line''s key is subscription_id, lower(period), plan_item and line_group. measured is the metric''s quantity, or the most seats; quantity what the tariff charges, rounded, less what is included; amount is exact, and NULL where problem says why there is no price. Commitments, discounts and caps have a line only where they come to something.';
 REVOKE ALL ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) FROM PUBLIC;
+
+CREATE FUNCTION meter.preview_migration(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, as_of timestamptz DEFAULT now())
+	RETURNS TABLE (customer_id text, subscription_id bigint, of_version integer, currency text, period daterange, present_amount numeric, future_amount numeric, difference numeric, problems bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	wanted CONSTANT meter.plan := meter.find_plan(preview_migration.plan, preview_migration.to_version);
+	ids bigint[];
+	names text[];
+	days date[];
+BEGIN
+	/* The last period that is complete, or else the first one. */
+	WITH moved AS (
+		SELECT subscription.*, former.every, meter.customer_date(subscription.customer_id, as_of) AS today
+		FROM meter.subscription
+		JOIN meter.plan AS former USING (plan, version)
+		WHERE subscription.plan = wanted.plan
+			AND subscription.version <> wanted.version
+			AND subscription.version = coalesce(preview_migration.from_version, subscription.version)
+			AND (customers IS NULL OR subscription.customer_id = ANY (customers))
+	), last AS (
+		SELECT DISTINCT ON (moved.subscription_id) moved.subscription_id, moved.customer_id, lower(part.period) AS day
+		FROM moved
+		CROSS JOIN LATERAL meter.subscription_parts(moved.valid, moved.trial_until, moved.anchor, moved.every, '-infinity', moved.today + 1) AS part
+		WHERE moved.valid @> moved.today
+			AND NOT part.trial
+		ORDER BY moved.subscription_id, upper(part.period) <= moved.today DESC, CASE WHEN upper(part.period) <= moved.today THEN part.period END DESC
+	)
+	SELECT array_agg(last.subscription_id ORDER BY last.subscription_id), array_agg(last.customer_id ORDER BY last.subscription_id), array_agg(last.day ORDER BY last.subscription_id)
+	INTO ids, names, days
+	FROM last;
+
+	RETURN QUERY
+	WITH line AS (
+		SELECT line.*, false AS future
+		FROM meter.rate_lines(names, days, days) AS line
+		UNION ALL
+		SELECT line.*, true
+		FROM meter.rate_lines(names, days, days, false, wanted.plan, wanted.version) AS line
+	)
+	SELECT
+		line.customer_id, line.subscription_id,
+		min(subscription.version), wanted.currency,
+		(array_agg(line.period) FILTER (WHERE NOT line.future))[1],
+		coalesce(trim_scale(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE NOT line.future)), 0),
+		coalesce(trim_scale(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE line.future)), 0),
+		trim_scale(coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE line.future), 0) - coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE NOT line.future), 0)),
+		count(line.problem) FILTER (WHERE line.future)
+	FROM line
+	JOIN meter.subscription ON subscription.subscription_id = line.subscription_id
+	WHERE line.subscription_id = ANY (ids)
+	GROUP BY line.customer_id, line.subscription_id
+	ORDER BY line.customer_id, line.subscription_id;
+END
+$$;
+COMMENT ON FUNCTION meter.preview_migration(text, integer, integer, text[], timestamptz) IS 'What each subscription to a plan would have been billed by another version of it, beside what it was: of its last complete period, or of its first one where none is. Of those on from_version and of customers, where these are said. problems counts lines that the new version has no price for. Changes nothing.';
+
+CREATE FUNCTION meter.migrate_subscriptions(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, effective text DEFAULT 'period_end', as_of timestamptz DEFAULT now())
+	RETURNS TABLE (customer_id text, subscription_id bigint, new_subscription_id bigint, since date)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	wanted CONSTANT meter.plan := meter.find_plan(migrate_subscriptions.plan, migrate_subscriptions.to_version);
+BEGIN
+	FOR customer_id, subscription_id IN
+		SELECT subscription.customer_id, subscription.subscription_id
+		FROM meter.subscription
+		WHERE subscription.plan = wanted.plan
+			AND subscription.version <> wanted.version
+			AND subscription.version = coalesce(migrate_subscriptions.from_version, subscription.version)
+			AND (customers IS NULL OR subscription.customer_id = ANY (customers))
+			AND subscription.valid @> meter.customer_date(subscription.customer_id, as_of)
+			/* One that ends anyway stays as it is. */
+			AND upper_inf(subscription.valid)
+		ORDER BY subscription.customer_id, subscription.subscription_id
+	LOOP
+		new_subscription_id := meter.change_plan(migrate_subscriptions.subscription_id, wanted.plan, wanted.version, effective, as_of);
+		SELECT lower(subscription.valid) INTO since
+		FROM meter.subscription
+		WHERE subscription.subscription_id = migrate_subscriptions.new_subscription_id;
+		RETURN NEXT;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz) IS 'Moves the subscriptions to a plan to another version of it, by meter.change_plan, effective at the end of their periods (period_end, the default), today or on a date: all, or those on from_version and of customers. Ones that end, or that a scheduled change ends, stay. meter.preview_migration shows what it comes to.';
+REVOKE ALL ON FUNCTION meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz) FROM PUBLIC;

@@ -99,3 +99,13 @@ INSERT INTO meter.subscription_override (subscription_id, plan_item, valid, amou
 INSERT INTO meter.subscription_override (subscription_id, plan_item) VALUES (:o, 'fee');
 INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('o', '1', '2026-02-05 00:00+00', '{"input_tokens": 110}'), ('o', '2', '2026-01-25 00:00+00', '{"input_tokens": 210}');
 SELECT * FROM pg_temp.bill('o', '2026-01-01', '2026-03-31');
+
+-- Old customers stay on their version until they are moved; what it comes to is shown before.
+SELECT meter.subscribe('m1', 'basic', 1, since => '2026-01-01') AS m1, meter.subscribe('m2', 'basic', 1, since => '2026-02-10') AS m2, meter.subscribe('m3', 'basic', 2, since => '2026-01-01') AS m3 \gset
+INSERT INTO meter.subscription_override (subscription_id, plan_item, tariff) VALUES (:m1, 'tokens', 'at 3');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('m1', '1', '2026-01-05 00:00+00', '{"input_tokens": 110}'), ('m2', '1', '2026-02-12 00:00+00', '{"input_tokens": 210}');
+SELECT customer_id, of_version, currency, period, present_amount, future_amount, difference, problems FROM meter.preview_migration('basic', 2, customers => '{m1,m2,m3}', as_of => '2026-02-15 00:00+00');
+SELECT customer_id, new_subscription_id IS NOT NULL AS moved, since FROM meter.migrate_subscriptions('basic', 2, customers => '{m1,m2,m3}', as_of => '2026-02-15 00:00+00');
+SELECT customer, plan, version, valid, anchor, price_since FROM pg_temp.plans WHERE customer LIKE 'm_' ORDER BY customer, lower(valid);
+SELECT customer_id FROM meter.migrate_subscriptions('basic', 2, from_version => 1, customers => '{m1,m2,m3}', as_of => '2026-02-15 00:00+00');
+SELECT plan, period, line, quantity, amount FROM pg_temp.bill('m1', '2026-02-01', '2026-03-01');
