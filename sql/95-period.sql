@@ -82,15 +82,11 @@ COMMENT ON FUNCTION meter.index_factor(text, text, text, text, numeric, numeric,
 
 CREATE FUNCTION meter.part_tariff(tariff meter.tariff, escalation numeric, index numeric, period daterange, whole daterange) RETURNS meter.tariff
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-	WITH scaled AS (
-		SELECT CASE WHEN escalation = 1 AND index = 1 THEN tariff ELSE meter.scale(meter.scale(tariff, escalation), index) END AS tariff
-	)
-	SELECT CASE
-		WHEN period = whole THEN scaled.tariff
-		ELSE meter.prorate_limits(scaled.tariff, lower(period) - lower(whole), upper(period) - lower(whole), upper(whole) - lower(whole))
-	END
-	FROM scaled;
+RETURN CASE
+	WHEN period = whole AND escalation = 1 AND index = 1 THEN tariff
+	WHEN period = whole THEN meter.scale(meter.scale(tariff, escalation), index)
+	WHEN escalation = 1 AND index = 1 THEN meter.prorate_limits(tariff, lower(period) - lower(whole), upper(period) - lower(whole), upper(whole) - lower(whole))
+	ELSE meter.prorate_limits(meter.scale(meter.scale(tariff, escalation), index), lower(period) - lower(whole), upper(period) - lower(whole), upper(whole) - lower(whole))
 END;
 COMMENT ON FUNCTION meter.part_tariff(meter.tariff, numeric, numeric, daterange, daterange) IS 'The tariff for a part of a period: prices times two factors, limits prorated. NULL where a factor is.';
 
@@ -159,15 +155,15 @@ BEGIN
 		JOIN meter.plan
 			ON plan.plan = subscription.plan
 			AND plan.version = CASE WHEN subscription.plan = as_plan THEN as_version ELSE subscription.version END
+		LEFT JOIN (SELECT DISTINCT item.plan, item.version FROM meter.plan_item AS item WHERE item.term) AS committed
+			ON committed.plan = plan.plan
+			AND committed.version = plan.version
 		CROSS JOIN LATERAL meter.subscription_parts(
 			subscription.valid, subscription.trial_until, subscription.anchor, plan.every,
 			/* A commitment in a term needs the charges of all of it. */
 			CASE
-				WHEN plan.term IS NULL OR isempty(subscription.valid) THEN asked.since
-				WHEN greatest(asked.since, lower(subscription.valid)) > asked.until THEN asked.since
-				WHEN EXISTS (SELECT FROM meter.plan_item AS item WHERE item.plan = plan.plan AND item.version = plan.version AND item.term)
-					THEN least(asked.since, lower(meter.period(greatest(asked.since, lower(subscription.valid)), subscription.anchor, plan.term)))
-				ELSE asked.since
+				WHEN committed.plan IS NULL OR plan.term IS NULL OR isempty(subscription.valid) OR greatest(asked.since, lower(subscription.valid)) > asked.until THEN asked.since
+				ELSE least(asked.since, lower(meter.period(greatest(asked.since, lower(subscription.valid)), subscription.anchor, plan.term)))
 			END,
 			asked.until + 1) AS part
 		WHERE subscription.customer_id = ANY (customers)
@@ -318,7 +314,7 @@ BEGIN
 			item.*,
 			coalesce(measured.line_group, '') AS line_group,
 			trim_scale(coalesce(measured.quantity, 0)) AS measured,
-			coalesce(item.quantity, 0) + coalesce(meter.prorate(item.per_seat, 0, (SELECT max(span.seats) FROM meter.seat_spans(item.subscription_id, item.seat_item, item.period) AS span), 1), 0) AS included,
+			coalesce(item.quantity, 0) + CASE WHEN item.seat_item IS NULL THEN 0 ELSE coalesce(meter.prorate(item.per_seat, 0, (SELECT max(span.seats) FROM meter.seat_spans(item.subscription_id, item.seat_item, item.period) AS span), 1), 0) END AS included,
 			CASE
 				WHEN metric.digits IS NULL THEN coalesce(measured.quantity, 0)
 				ELSE meter.round_quantity(coalesce(measured.quantity, 0), coalesce(metric.rounding, (SELECT setting.rounding FROM meter.setting), 'round'), metric.digits)
