@@ -177,6 +177,7 @@ CREATE TABLE meter.rate (
 	listed daterange
 		CONSTRAINT rate_listed_is_not_empty CHECK (NOT isempty(listed)),
 	loaded_at timestamptz,
+	recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT rate_daily_window_has_both_ends CHECK ((daily_from IS NULL) = (daily_until IS NULL)),
 	CONSTRAINT rate_daily_window_is_not_empty CHECK (daily_from <> daily_until AND NOT (daily_from IN ('00:00', '24:00') AND daily_until IN ('00:00', '24:00'))),
 	CONSTRAINT rate_is_loaded_or_own CHECK ((listed IS NULL) = (loaded_at IS NULL) AND (listed IS NULL OR source IS NOT NULL)),
@@ -207,6 +208,7 @@ COMMENT ON COLUMN meter.rate.precedence IS 'The higher one wins. Default 100, so
 COMMENT ON COLUMN meter.rate.source IS 'Where the price is from: the catalogue that load_rates took it from, or a note of one''s own, such as a contract''s number.';
 COMMENT ON COLUMN meter.rate.listed IS 'The dates that the catalogue gives for it, by which load_rates knows it again. NULL: not loaded, and load_rates leaves it alone.';
 COMMENT ON COLUMN meter.rate.loaded_at IS 'The instant, as of which the load that wrote the row was. NULL: not loaded.';
+COMMENT ON COLUMN meter.rate.recorded_at IS 'When the row was written: after a period was closed, it cannot say anything new about it where invoices follow the card. Nobody writes it.';
 
 /*
  * The name of a card or a layer is not a foreign key: a parallel restore fills the

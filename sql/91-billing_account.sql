@@ -5,12 +5,14 @@ CREATE TABLE meter.billing_account (
 		CONSTRAINT billing_account_customer_id_has_1_to_255_bytes CHECK (octet_length(customer_id) BETWEEN 1 AND 255),
 	billed_until date NOT NULL DEFAULT '-infinity',
 	closed_until date NOT NULL DEFAULT '-infinity',
+	closed_at timestamptz NOT NULL DEFAULT '-infinity',
 	CONSTRAINT billing_account_is_closed_where_it_is_billed CHECK (closed_until <= billed_until)
 );
 COMMENT ON TABLE meter.billing_account IS 'How far each customer that subscribes is billed. Whoever closes periods of a customer holds the lock of its row.';
 COMMENT ON COLUMN meter.billing_account.customer_id IS 'The customer.';
 COMMENT ON COLUMN meter.billing_account.billed_until IS 'All that was due by this date, in the customer''s zone, is invoiced.';
 COMMENT ON COLUMN meter.billing_account.closed_until IS 'The end of the last period that is closed. -infinity: none is.';
+COMMENT ON COLUMN meter.billing_account.closed_at IS 'When it was last billed.';
 
 CREATE TABLE meter.invoice_mark (
 	/* not a key: a restore may make a mark of its own before it brings the ones that were */

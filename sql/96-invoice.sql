@@ -532,6 +532,7 @@ BEGIN
 
 	UPDATE meter.billing_account AS account
 	SET billed_until = asked.until,
+		closed_at = clock_timestamp(),
 		closed_until = greatest(account.closed_until, (
 			SELECT max(least(asked.until, upper(subscription.valid), CASE WHEN upper(subscription.valid) <= asked.until THEN upper(subscription.valid) ELSE meter.period_start(asked.until, subscription.anchor, plan.every) END))
 			FROM meter.subscription
@@ -732,6 +733,96 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION meter.void_invoice(bigint, text, boolean) IS 'Takes a final invoice back by a credit note, whose invoice_id is returned. Only a superuser can. rebill (default true): its periods are billed again by the next closing; false: what it charged stays settled.';
+
+/*
+ * Of a card that invoices follow, what was in force in a closed period stays: it was
+ * agreed. A rate that a dump brings back was recorded before the period was closed.
+ */
+CREATE FUNCTION meter.keep_billed_rates() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	touched jsonb;
+	kept record;
+BEGIN
+	CASE TG_OP
+	WHEN 'INSERT' THEN
+		touched := (SELECT jsonb_agg(jsonb_build_object('card', card, 'item', item, 'since', coalesce(lower(valid), '-infinity'), 'at', recorded_at)) FROM new_rate WHERE meter.is_billed_card(card));
+	WHEN 'DELETE' THEN
+		touched := (SELECT jsonb_agg(jsonb_build_object('card', card, 'item', item, 'since', coalesce(lower(valid), '-infinity'), 'at', 'infinity')) FROM old_rate WHERE meter.is_billed_card(card));
+	WHEN 'UPDATE' THEN
+		/* Where only its validity changed, what was and what is valid in both is left alone. */
+		touched := (
+			SELECT jsonb_agg(jsonb_build_object('card', change.card, 'item', change.item, 'since', coalesce(lower(change.valid), '-infinity'), 'at', 'infinity'))
+			FROM old_rate
+			FULL JOIN new_rate USING (rate_id)
+			CROSS JOIN LATERAL (
+				SELECT (old_rate.card, old_rate.item, old_rate.unit, old_rate.price, old_rate.per, old_rate.variant, old_rate.context_from, old_rate.daily_from, old_rate.daily_until, old_rate.precedence)
+					IS NOT DISTINCT FROM (new_rate.card, new_rate.item, new_rate.unit, new_rate.price, new_rate.per, new_rate.variant, new_rate.context_from, new_rate.daily_from, new_rate.daily_until, new_rate.precedence) AS same
+			) AS compared
+			CROSS JOIN LATERAL (
+				VALUES
+					(old_rate.card, old_rate.item, tstzmultirange(old_rate.valid) - CASE WHEN same THEN tstzmultirange(new_rate.valid) ELSE '{}' END),
+					(new_rate.card, new_rate.item, tstzmultirange(new_rate.valid) - CASE WHEN same THEN tstzmultirange(old_rate.valid) ELSE '{}' END)
+			) AS change (card, item, valid)
+			WHERE NOT isempty(change.valid)
+				AND meter.is_billed_card(change.card));
+	END CASE;
+	IF touched IS NULL THEN
+		RETURN NULL;
+	END IF;
+
+	WITH closed AS (
+		SELECT closed_until, closed_at, meter.date_start(customer_id, closed_until) AS ends
+		FROM meter.billing_account
+		WHERE isfinite(closed_until)
+	)
+	SELECT change.card, change.item, max(closed.closed_until) AS closed_until INTO kept
+	FROM jsonb_to_recordset(touched) AS change (card text, item text, since timestamptz, at timestamptz)
+	JOIN closed
+		ON closed.ends > change.since
+		AND closed.closed_at < change.at
+	GROUP BY change.card, change.item
+	LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'the rates of "%" in card "%" cannot change before %: periods until then are invoiced by them', kept.item, kept.card, kept.closed_until
+			USING ERRCODE = 'invalid_parameter_value', HINT = format('Let the new rate be valid from then on, as ''[%s,)'', and end the former one there.', kept.closed_until);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.keep_billed_rates() IS 'Trigger of meter.rate: refuses what would change, in a closed period of any customer, a rate of card credit, or of a card that a plan''s prices follow.';
+
+CREATE FUNCTION meter.is_billed_card(card text) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN card = 'credit' OR EXISTS (SELECT FROM meter.plan_item AS item JOIN meter.plan USING (plan, version) WHERE item.index_card = is_billed_card.card AND plan.published_at IS NOT NULL);
+COMMENT ON FUNCTION meter.is_billed_card(text) IS 'Whether invoices depend on a card''s rates: card credit, and the cards that prices of plans in use follow.';
+REVOKE ALL ON FUNCTION meter.keep_billed_rates() FROM PUBLIC;
+
+CREATE TRIGGER keep_inserted AFTER INSERT ON meter.rate
+	REFERENCING NEW TABLE AS new_rate FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_billed_rates();
+CREATE TRIGGER keep_updated AFTER UPDATE ON meter.rate
+	REFERENCING OLD TABLE AS old_rate NEW TABLE AS new_rate FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_billed_rates();
+CREATE TRIGGER keep_deleted AFTER DELETE ON meter.rate
+	REFERENCING OLD TABLE AS old_rate FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_billed_rates();
+
+CREATE FUNCTION meter.allow_billing(role regrole) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA meter TO %s', role);
+	EXECUTE format('GRANT INSERT, UPDATE, DELETE ON meter.subscription, meter.subscription_seat, meter.subscription_override, meter.billing_account, meter.invoice_mark, meter.billing_problem TO %s', role);
+	EXECUTE format('GRANT INSERT, UPDATE ON meter.invoice, meter.invoice_line TO %s', role);
+	EXECUTE format('GRANT INSERT (job, total), UPDATE (state, done, updated_at) ON meter.job TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.subscribe(text, text, integer, date, date, date), meter.find_subscription(bigint), meter.change_plan(bigint, text, integer, text, timestamptz), meter.cancel_subscription(bigint, text, timestamptz), meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz), meter.rate_lines(text[], date[], date[], boolean, text, integer), meter.due_lines(text[], date[], date[], boolean), meter.open_since(text), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint) TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON PROCEDURE meter.close_periods(date, timestamptz, integer, text) TO %s', role);
+END
+$$;
+COMMENT ON FUNCTION meter.allow_billing(regrole) IS 'Grants a role what it takes to subscribe customers, preview, close periods and finalize invoices; it can read all of schema meter then. Not to make plans, nor to void invoices.';
+REVOKE ALL ON FUNCTION meter.allow_billing(regrole) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION meter.due_lines(text[], date[], date[], boolean), meter.open_since(text), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.void_invoice(bigint, text, boolean) FROM PUBLIC;
 REVOKE ALL ON PROCEDURE meter.close_periods(date, timestamptz, integer, text) FROM PUBLIC;

@@ -160,9 +160,39 @@ SELECT meter.void_invoice(1, 'no superuser');
 UPDATE meter.invoice SET state = 'void', voided_at = now() WHERE invoice_id = 1;
 UPDATE meter.invoice_line SET amount = 0 WHERE invoice_id = 1;
 RESET ROLE;
-REVOKE ALL ON ALL TABLES IN SCHEMA meter FROM meter_regress_clerk;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA meter FROM meter_regress_clerk;
-REVOKE ALL ON FUNCTION meter.void_invoice(bigint, text, boolean) FROM meter_regress_clerk;
-REVOKE ALL ON SCHEMA meter FROM meter_regress_clerk;
+DROP OWNED BY meter_regress_clerk;
 DROP ROLE meter_regress_clerk;
 TABLE pg_temp.disagreement;
+
+-- Rates that invoices follow cannot change in a closed period; those of card cost can, and others.
+INSERT INTO meter.card (card, currency) VALUES ('list', 'USD'), ('free', 'USD');
+INSERT INTO meter.plan (plan, currency, family) VALUES ('indexed', 'USD', 'indexed');
+INSERT INTO meter.plan_item (plan, plan_item, kind, metric, tariff, index_card, index_item, index_unit, index_base) VALUES ('indexed', 'tokens', 'usage', 'tokens', 'at 1', 'list', 'gpt', 'input_tokens', 1);
+INSERT INTO meter.rate (card, item, unit, price) VALUES ('list', 'gpt', 'input_tokens', 1);
+SELECT meter.publish_plan('indexed') IS NOT NULL AS in_use;
+SELECT max(closed_until) FROM meter.billing_account;
+INSERT INTO meter.rate (card, item, unit, price) VALUES ('list', 'mini', 'input_tokens', 1);
+INSERT INTO meter.rate (card, item, unit, price, valid) VALUES ('credit', 'chat', 'actions', 1, '[2026-05-10 09:00+00,)');
+INSERT INTO meter.rate (card, item, unit, price, valid) VALUES ('credit', 'chat', 'actions', 1, '[2026-05-11 00:00+00,)');
+INSERT INTO meter.rate (card, item, unit, price) VALUES ('free', 'chat', 'actions', 1), ('cost', 'chat', 'actions', 1);
+UPDATE meter.rate SET price = 2 WHERE card = 'list';
+UPDATE meter.rate SET valid = '(,2026-05-01)' WHERE card = 'list';
+UPDATE meter.rate SET valid = '(,2026-06-01)' WHERE card = 'list';
+DELETE FROM meter.rate WHERE card = 'list';
+DELETE FROM meter.rate WHERE card IN ('credit', 'free');
+-- A restore brings it back.
+INSERT INTO meter.rate (card, item, unit, price, recorded_at) VALUES ('list', 'mini', 'input_tokens', 1, '2020-01-01');
+
+-- Whoever bills needs no more than that.
+CREATE ROLE meter_regress_biller;
+SELECT meter.allow_billing('meter_regress_biller');
+SET ROLE meter_regress_biller;
+SELECT meter.subscribe('z', 'basic', since => '2026-05-01') IS NOT NULL AS z;
+SELECT plan_item, amount FROM meter.preview_lines('z', '2026-05-02 00:00+00') ORDER BY plan_item;
+CALL meter.close_periods(as_of => '2026-05-03 00:00+00', upto => '2026-05-12');
+SELECT state, total FROM meter.invoice WHERE customer_id = 'z';
+DELETE FROM meter.invoice WHERE customer_id = 'z';
+INSERT INTO meter.plan (plan, currency) VALUES ('cheap', 'USD');
+RESET ROLE;
+DROP OWNED BY meter_regress_biller;
+DROP ROLE meter_regress_biller;
