@@ -1,0 +1,215 @@
+/* Why a line is what it is: down to the tiers, the days and the events. */
+
+CREATE FUNCTION meter.line_events(customer_id text, period daterange, plan text, version integer, plan_item text, line_group text DEFAULT '')
+	RETURNS TABLE (event_id text, occurred_at timestamptz, usage_date date, item text, action text, variant text, user_id text, quantity numeric)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	priced meter.plan_item;
+	metric meter.metric;
+BEGIN
+	SELECT item.* INTO priced
+	FROM meter.plan_item AS item
+	WHERE item.plan = line_events.plan
+		AND item.version = line_events.version
+		AND item.plan_item = line_events.plan_item;
+	SELECT measure.* INTO metric
+	FROM meter.metric AS measure
+	WHERE measure.metric = priced.metric;
+
+	RETURN QUERY
+	WITH period AS (
+		SELECT
+			meter.date_start(line_events.customer_id, lower(line_events.period)) AS starts,
+			meter.date_start(line_events.customer_id, upper(line_events.period)) AS ends
+	), event AS (
+		SELECT NULL::text AS metric, event.*
+		FROM meter.billable_event AS event
+		WHERE event.customer_id = line_events.customer_id
+			AND event.occurred_at < (SELECT ends FROM period)
+			AND (metric.recurring OR event.occurred_at >= (SELECT starts FROM period))
+		UNION ALL
+		SELECT carried.metric, carried.customer_id, carried.event_id, carried.occurred_at, carried.usage_date, carried.item, carried.usage, carried.action, carried.variant, carried.outcome, carried.request_class, carried.user_id, carried.workflow_id, carried.tags
+		FROM meter.carried_event AS carried
+		WHERE carried.customer_id = line_events.customer_id
+			AND carried.metric = metric.metric
+			AND metric.recurring
+			AND NOT EXISTS (SELECT FROM meter.usage_event AS stored WHERE stored.customer_id = carried.customer_id AND stored.event_id = carried.event_id)
+	), measured AS (
+		SELECT
+			event.*,
+			meter.quantity(event.usage, metric.unit) AS quantity,
+			meter.event_field(metric.key, event.item, event.action, event.variant, event.request_class, event.user_id, event.workflow_id, event.tags) AS key
+		FROM event
+		LEFT JOIN meter.plan_item_tariff AS tariff
+			ON priced.dimension IS NOT NULL
+			AND tariff.plan = priced.plan
+			AND tariff.version = priced.version
+			AND tariff.plan_item = priced.plan_item
+			AND tariff.value = meter.event_field(priced.dimension, event.item, event.action, event.variant, event.request_class, event.user_id, event.workflow_id, event.tags)
+		WHERE event.usage_date < upper(line_events.period)
+			AND (metric.recurring OR event.usage_date >= lower(line_events.period))
+			AND (metric.items IS NULL OR event.item = ANY (metric.items))
+			AND (metric.actions IS NULL OR event.action = ANY (metric.actions))
+			AND (metric.variants IS NULL OR event.variant = ANY (metric.variants))
+			AND (metric.request_classes IS NULL OR event.request_class = ANY (metric.request_classes))
+			AND coalesce(event.outcome, 'success') = ANY (metric.outcomes)
+			AND (metric.tags IS NULL OR event.tags @> metric.tags)
+			AND (metric.unit IS NULL OR meter.has_unit(event.usage, metric.unit))
+			AND coalesce(tariff.value, '') = line_events.line_group
+	), held AS (
+		SELECT
+			measured.*,
+			lead(measured.occurred_at) OVER (PARTITION BY measured.key ORDER BY measured.occurred_at, measured.event_id) AS replaced_at,
+			row_number() OVER (ORDER BY measured.quantity DESC, measured.occurred_at, measured.event_id) AS size_rank
+		FROM measured
+	)
+	SELECT
+		held.event_id, held.occurred_at, held.usage_date, held.item, held.action, held.variant, held.user_id,
+		trim_scale(CASE metric.aggregation
+			WHEN 'sum' THEN held.quantity
+			WHEN 'count' THEN 1
+			WHEN 'cost' THEN meter.cost((SELECT card.cost FROM meter.event_card AS card), held.item, held.occurred_at, held.usage, held.variant)
+			WHEN 'credits' THEN meter.cost((SELECT card.credit FROM meter.event_card AS card), CASE WHEN coalesce(held.outcome, 'success') = 'success' THEN held.action END, held.occurred_at, held.usage, held.variant)
+			WHEN 'max' THEN CASE WHEN held.size_rank = 1 THEN held.quantity ELSE 0 END
+			WHEN 'unique' THEN CASE WHEN held.replaced_at IS NULL AND held.key IS NOT NULL THEN 1 ELSE 0 END
+			WHEN 'latest' THEN CASE WHEN held.replaced_at IS NULL THEN held.quantity ELSE 0 END
+			WHEN 'time_weighted' THEN meter.prorate(held.quantity, 0,
+				trunc(1000000 * extract(epoch FROM greatest(interval '0', least(coalesce(held.replaced_at, period.ends), period.ends) - greatest(held.occurred_at, period.starts)))),
+				trunc(1000000 * extract(epoch FROM period.ends - period.starts)))
+		END)
+	FROM held
+	CROSS JOIN period
+	ORDER BY held.occurred_at, held.event_id;
+END
+$$;
+COMMENT ON FUNCTION meter.line_events(text, daterange, text, integer, text, text) IS 'The events that a plan item''s metric measures for a customer in a period, with the part of the quantity that each brings, in order. The parts add up to the quantity, but for the last digit of a time_weighted one. An event whose cost has no rate brings NULL. Reads all of them.';
+
+CREATE FUNCTION meter.explain(invoice_id bigint, line_number integer)
+	RETURNS TABLE (section text, day date, event_id text, occurred_at timestamptz, item text, events bigint, quantity numeric, price numeric, per numeric, amount numeric, note text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	line meter.invoice_line;
+	priced meter.plan_item;
+	currency text;
+	shared numeric;
+BEGIN
+	SELECT stored.* INTO line
+	FROM meter.invoice_line AS stored
+	WHERE stored.invoice_id = explain.invoice_id
+		AND stored.line_number = explain.line_number;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'invoice % has no line %', explain.invoice_id, explain.line_number
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	SELECT invoice.currency INTO currency FROM meter.invoice WHERE invoice.invoice_id = line.invoice_id;
+	SELECT item.* INTO priced
+	FROM meter.plan_item AS item
+	WHERE item.plan = line.plan
+		AND item.version = line.version
+		AND item.plan_item = line.plan_item;
+
+	RETURN QUERY VALUES (
+		'line', NULL::date, NULL::text, NULL::timestamptz, nullif(line.line_group, ''), NULL::bigint, line.quantity, NULL::numeric, NULL::numeric, trim_scale(line.amount),
+		format('%s, %s to %s, plan %s version %s', coalesce(line.description, line.plan_item), lower(line.service), upper(line.service) - 1, line.plan, line.version));
+	IF line.measured IS NOT NULL AND line.metric IS NOT NULL THEN
+		RETURN QUERY VALUES (
+			'measured', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, line.measured, NULL::numeric, NULL::numeric, NULL::numeric, line.metric);
+		IF line.included > 0 THEN
+			RETURN QUERY VALUES (
+				'included', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, -line.included, NULL::numeric, NULL::numeric, NULL::numeric, 'included in the period');
+		END IF;
+	END IF;
+
+	/* How the quantity was charged. */
+	IF line.kind = 'seat' THEN
+		RETURN QUERY
+		SELECT
+			'seats', lower(span.span), NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, greatest(span.seats, line.quantity - line.measured), NULL::numeric, NULL::numeric, NULL::numeric,
+			format('%s days', upper(span.span) - lower(span.span))
+		FROM meter.seat_spans(line.subscription_id, line.plan_item, line.period) AS span;
+	ELSIF line.tariff IS NOT NULL THEN
+		RETURN QUERY
+		SELECT
+			part.kind, NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, part.quantity, part.price, part.per, part.amount,
+			CASE part.kind
+				WHEN 'tier' THEN format('from %s to %s', part."from", coalesce(part.up_to::text, 'any')) || CASE WHEN part.fee <> 0 THEN format(', fee %s', part.fee) ELSE '' END
+			END
+		FROM meter.charge_lines(line.tariff, line.quantity) AS part;
+	END IF;
+
+	/* The days and the events, each with its share of the exact amount. */
+	IF line.metric IS NOT NULL THEN
+		shared := line.exact_amount;
+		RETURN QUERY
+		WITH event AS MATERIALIZED (
+			SELECT event.*, meter.allocate(shared, event.quantity) OVER (ORDER BY event.occurred_at, event.event_id) AS share
+			FROM meter.line_events(line.customer_id, line.period, line.plan, line.version, line.plan_item, line.line_group) AS event
+			WHERE event.quantity > 0
+		), difference AS (
+			SELECT line.measured - coalesce(sum(event.quantity), 0) AS quantity
+			FROM event
+		)
+		SELECT fact.*
+		FROM (
+			SELECT 'since', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, -difference.quantity, NULL::numeric, NULL::numeric, NULL::numeric, 'usage that came or went after the line was written'
+			FROM difference
+			WHERE abs(difference.quantity) > 0.000001
+			UNION ALL
+			SELECT 'day', event.usage_date, NULL, NULL, event.item, count(*), trim_scale(sum(event.quantity)), NULL, NULL, trim_scale(sum(event.share)), NULL
+			FROM event
+			GROUP BY event.usage_date, event.item
+			UNION ALL
+			SELECT 'event', event.usage_date, event.event_id, event.occurred_at, event.item, 1, event.quantity, NULL, NULL, event.share, nullif(concat_ws(', ', event.action, nullif(event.variant, 'standard'), event.user_id), '')
+			FROM event
+		) AS fact (section, day, event_id, occurred_at, item)
+		/* Each day is followed by its events. */
+		ORDER BY fact.section <> 'since', fact.day, fact.item COLLATE "C" NULLS FIRST, fact.section COLLATE "C", fact.occurred_at, fact.event_id COLLATE "C";
+	END IF;
+
+	RETURN QUERY VALUES (
+		'exact', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, NULL::numeric, NULL::numeric, NULL::numeric, line.exact_amount, 'before rounding');
+	RETURN QUERY VALUES (
+		'rounded', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, NULL::numeric, NULL::numeric, NULL::numeric, trim_scale(line.rated_amount), currency);
+	IF line.rated_amount <> line.amount THEN
+		RETURN QUERY VALUES (
+			'invoiced', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, NULL::numeric, NULL::numeric, NULL::numeric, trim_scale(line.amount - line.rated_amount), 'invoiced before');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION meter.explain(bigint, integer) IS 'Why a line of an invoice is what it is, a row a fact. section says which: line; measured and included, the quantity; tier, discount, maximum and minimum, how the tariff charged it, adding up to exact; seats, their number over time; day and event, what the quantity is made of, each with its share by quantity of the exact amount, which add up to it exactly; since, what came or went after the line was written; exact and rounded, the amount; invoiced, what was invoiced for the same before. Reads the customer''s events of the period.';
+
+CREATE FUNCTION meter.explain_text(invoice_id bigint, line_number integer, events boolean DEFAULT false) RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT string_agg(
+		CASE fact.section
+			WHEN 'line' THEN fact.note || CASE WHEN fact.item IS NULL THEN '' ELSE ' (' || fact.item || ')' END
+			WHEN 'measured' THEN '  measured: ' || fact.quantity || ' ' || fact.note
+			WHEN 'included' THEN '  included: ' || fact.quantity
+			WHEN 'seats' THEN '  from ' || fact.day || ', ' || fact.note || ': ' || fact.quantity || ' seats'
+			WHEN 'tier' THEN '  ' || fact.note || ': ' || fact.quantity || ' at ' || fact.price || CASE WHEN fact.per = 1 THEN '' ELSE ' per ' || fact.per END || ' = ' || fact.amount
+			WHEN 'day' THEN '  ' || fact.day || coalesce(' ' || fact.item, '') || ': ' || fact.quantity || ' in ' || fact.events || ' events = ' || fact.amount
+			WHEN 'event' THEN '    ' || fact.event_id || ': ' || fact.quantity || ' = ' || fact.amount
+			WHEN 'since' THEN '  later: ' || fact.quantity
+			WHEN 'exact' THEN '  exact amount: ' || fact.amount
+			WHEN 'rounded' THEN '  amount: ' || fact.amount || ' ' || fact.note
+			WHEN 'invoiced' THEN '  invoiced before: ' || -fact.amount || ', this line: ' || stored.amount
+			ELSE '  ' || fact.section || ': ' || fact.amount
+		END,
+		E'\n' ORDER BY fact.place)
+	FROM ROWS FROM (meter.explain(explain_text.invoice_id, explain_text.line_number)) WITH ORDINALITY AS fact (section, day, event_id, occurred_at, item, events, quantity, price, per, amount, note, place)
+	JOIN meter.invoice_line AS stored
+		ON stored.invoice_id = explain_text.invoice_id
+		AND stored.line_number = explain_text.line_number
+	WHERE explain_text.events
+		OR fact.section <> 'event';
+END;
+COMMENT ON FUNCTION meter.explain_text(bigint, integer, boolean) IS 'meter.explain as a text to send to the customer: the line, its quantity, how the tariff charged it, its days, and with events each event; then the exact amount, and what is invoiced.';
+REVOKE ALL ON FUNCTION meter.line_events(text, daterange, text, integer, text, text), meter.explain(bigint, integer), meter.explain_text(bigint, integer, boolean) FROM PUBLIC;

@@ -1,0 +1,62 @@
+-- Explaining a line: rows that add up, and a text.
+\set VERBOSITY terse
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
+
+INSERT INTO meter.rate (item, unit, price, per) VALUES ('gpt', 'input_tokens', 3, 1000), ('mini', 'input_tokens', 1, 1000);
+INSERT INTO meter.metric (metric, aggregation, unit, description) VALUES ('tokens', 'sum', 'input_tokens', 'Tokens in'), ('largest', 'max', 'input_tokens', NULL), ('gb', 'time_weighted', 'gb', NULL), ('gb_last', 'latest', 'gb', NULL);
+INSERT INTO meter.metric (metric, aggregation, key) VALUES ('users', 'unique', 'user_id');
+INSERT INTO meter.metric (metric, aggregation) VALUES ('events', 'count'), ('model_cost', 'cost');
+UPDATE meter.metric SET recurring = true WHERE metric = 'gb';
+INSERT INTO meter.plan (plan, currency) VALUES ('p', 'USD');
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, metric, tariff, quantity) VALUES
+	('p', 1, 'tokens', 'usage', 'tokens', 'graduated: up to 1000 at 0.01; above at 0.005 plus 3; discount 10%', 50),
+	('p', 2, 'largest', 'usage', 'largest', 'at 0.001', NULL),
+	('p', 3, 'gb', 'usage', 'gb', 'at 1', NULL),
+	('p', 3, 'gb_last', 'usage', 'gb_last', 'at 1', NULL),
+	('p', 4, 'users', 'usage', 'users', 'at 7; minimum 20', NULL),
+	('p', 5, 'events', 'usage', 'events', 'at 1 per 3', NULL),
+	('p', 6, 'cost', 'cost_plus', 'model_cost', 'at 120%', NULL);
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, metric, dimension) VALUES ('p', 7, 'by_item', 'usage', 'tokens', 'item');
+INSERT INTO meter.plan_item_tariff (plan, plan_item, value, tariff) VALUES ('p', 'by_item', 'gpt', 'at 0.1'), ('p', 'by_item', 'mini', 'at 0.2');
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, amount) VALUES ('p', 8, 'fee', 'fee', 10), ('p', 10, 'commitment', 'commitment', 10000);
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, tariff) VALUES ('p', 9, 'seats', 'seat', 'at 31');
+SELECT meter.subscribe('a', 'p', since => '2026-01-01', until => '2026-02-01') AS id \gset
+INSERT INTO meter.subscription_seat (subscription_id, plan_item, quantity, valid) VALUES (:id, 'seats', 1, '(,)'), (:id, 'seats', 2, '[2026-01-11,)');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, user_id, action, outcome) VALUES
+	('a', 'e1', '2026-01-05 10:00+00', 'gpt', '{"input_tokens": 700}', 'u1', 'chat', NULL),
+	('a', 'e2', '2026-01-05 11:00+00', 'gpt', '{"input_tokens": 500}', 'u2', NULL, NULL),
+	('a', 'e3', '2026-01-05 12:00+00', 'mini', '{"input_tokens": 33}', 'u1', NULL, 'success'),
+	('a', 'e4', '2026-01-20 10:00+00', 'gpt', '{"input_tokens": 1}', 'u1', NULL, NULL),
+	('a', 'e5', '2026-01-20 10:00+00', 'gpt', '{"input_tokens": 5}', 'u1', NULL, 'failure'),
+	('a', 'g0', '2025-12-20 00:00+00', NULL, '{"gb": 62}', NULL, NULL, NULL),
+	('a', 'g1', '2026-01-02 00:00+00', NULL, '{"gb": 3}', NULL, NULL, NULL),
+	('a', 'g2', '2026-01-12 00:00+00', NULL, '{"gb": 6}', NULL, NULL, NULL);
+SELECT meter.record('a', 'wrong', '2026-01-06 00:00+00', 'gpt', '{"input_tokens": 90}'), meter.void_event('a', 'wrong', 'a mistake');
+CALL meter.close_periods(as_of => '2026-02-05 00:00+00');
+SELECT line_number AS n, plan_item, line_group, measured, quantity, exact_amount, amount FROM meter.invoice_line ORDER BY line_number;
+
+SELECT section, day, event_id, item, events, quantity, price, per, amount, note FROM meter.explain(1, 1);
+-- Tiers, days and events add up to the exact amount of every line; events and days to the quantity.
+SELECT
+	line_number AS n, plan_item, line_group,
+	sum(fact.amount) FILTER (WHERE section IN ('tier', 'discount', 'maximum', 'minimum')) = exact_amount AS charged,
+	sum(fact.amount) FILTER (WHERE section = 'day') = exact_amount AS days,
+	sum(fact.amount) FILTER (WHERE section = 'event') = exact_amount AS events,
+	sum(fact.quantity) FILTER (WHERE section = 'event') = measured AS quantities,
+	count(*) FILTER (WHERE section = 'since') AS since
+FROM meter.invoice_line AS line
+CROSS JOIN LATERAL meter.explain(invoice_id, line_number) AS fact
+GROUP BY line_number, plan_item, line_group, exact_amount, measured
+ORDER BY line_number;
+
+\pset format unaligned
+\pset tuples_only on
+SELECT meter.explain_text(1, 1, events => true);
+SELECT meter.explain_text(1, line_number) FROM meter.invoice_line WHERE line_number > 1 ORDER BY line_number;
+-- An adjustment says what was invoiced before, and a line what came after it.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('a', 'late', '2026-01-31 10:00+00', 'gpt', '{"input_tokens": 100}');
+SELECT meter.explain_text(1, 1);
+CALL meter.close_periods(as_of => '2026-02-05 00:00+00');
+SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE plan_item = 'tokens' AND adjustment;
+SELECT meter.explain(1, 99);
