@@ -6,18 +6,6 @@
  * charged on charges (commitments, discounts, caps), in that order.
  */
 
-CREATE FUNCTION meter.date_start(customer_id text, day date) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN coalesce(
-	(SELECT greatest(span.starts, meter.period_boundary(0, day, interval '1 day', span.timezone))
-	FROM meter.customer_zone_span AS span
-	WHERE span.customer_id = date_start.customer_id
-		AND span.last_date >= day
-	ORDER BY span.last_date
-	LIMIT 1),
-	meter.period_boundary(0, day, interval '1 day', coalesce((SELECT setting.timezone FROM meter.setting), 'UTC')));
-COMMENT ON FUNCTION meter.date_start(text, date) IS 'The first instant of a date in a customer''s calendar.';
-
 CREATE FUNCTION meter.subscription_parts(valid daterange, trial_until date, anchor date, every interval, since date, until date)
 	RETURNS TABLE (period daterange, whole daterange, trial boolean)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 2
@@ -181,7 +169,7 @@ BEGIN
 			CASE WHEN item.escalator <> 0 THEN meter.compound(item.escalator, greatest(0, meter.period_number(part.period_start, part.price_since, interval '1 year'))::integer) ELSE 1 END AS escalation,
 			CASE
 				WHEN item.index_card IS NULL THEN 1
-				ELSE meter.index_factor(item.index_card, item.index_item, item.index_unit, item.index_variant, item.index_per, item.index_base, item.index_share, meter.date_start(part.customer_id, part.period_start))
+				ELSE meter.index_factor(item.index_card, item.index_item, item.index_unit, item.index_variant, item.index_per, item.index_base, item.index_share, meter.customer_date_start(part.customer_id, part.period_start))
 			END AS index
 		FROM part
 		JOIN meter.plan_item AS item
@@ -196,8 +184,8 @@ BEGIN
 			item.customer_id, item.subscription_id, item.plan, item.version, item.period_start, item.period, item.plan_item, item.dimension,
 			metric.metric, metric.aggregation, metric.unit, metric.key, metric.recurring, metric.items, metric.actions, metric.variants, metric.request_classes, metric.outcomes, metric.tags,
 			meter.in_events(metric.aggregation, metric.tags, item.dimension) AS in_events,
-			CASE WHEN metric.aggregation = 'time_weighted' THEN meter.date_start(item.customer_id, item.period_start) END AS starts,
-			CASE WHEN metric.aggregation = 'time_weighted' THEN meter.date_start(item.customer_id, upper(item.period)) END AS ends
+			CASE WHEN metric.aggregation = 'time_weighted' THEN meter.customer_date_start(item.customer_id, item.period_start) END AS starts,
+			CASE WHEN metric.aggregation = 'time_weighted' THEN meter.customer_date_start(item.customer_id, upper(item.period)) END AS ends
 		FROM item
 		JOIN meter.metric USING (metric)
 		WHERE NOT only_due

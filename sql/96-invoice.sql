@@ -872,7 +872,7 @@ BEGIN
 	END IF;
 
 	WITH closed AS (
-		SELECT closed_until, closed_at, meter.date_start(customer_id, closed_until) AS ends
+		SELECT closed_until, closed_at, meter.customer_date_start(customer_id, closed_until) AS ends
 		FROM meter.billing_account
 		WHERE isfinite(closed_until)
 	)

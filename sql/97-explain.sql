@@ -23,8 +23,8 @@ BEGIN
 	RETURN QUERY
 	WITH period AS (
 		SELECT
-			meter.date_start(line_events.customer_id, lower(line_events.period)) AS starts,
-			meter.date_start(line_events.customer_id, upper(line_events.period)) AS ends
+			meter.customer_date_start(line_events.customer_id, lower(line_events.period)) AS starts,
+			meter.customer_date_start(line_events.customer_id, upper(line_events.period)) AS ends
 	), event AS (
 		SELECT NULL::text AS metric, event.*
 		FROM meter.billable_event AS event

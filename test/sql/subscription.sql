@@ -34,7 +34,7 @@ INSERT INTO meter.subscription (customer_id, plan, valid, anchor, price_since) V
 SELECT plan, version, published_at IS NOT NULL AS in_use FROM meter.plan ORDER BY plan, version;
 -- Today is the customer's.
 INSERT INTO meter.customer_zone (customer_id, timezone) VALUES ('k', 'Pacific/Kiritimati');
-SELECT meter.customer_date('k', '2026-01-31 10:00+00'), meter.customer_date('a', '2026-01-31 10:00+00'), meter.date_start('k', '2026-02-01'), meter.date_start('a', '2026-02-01');
+SELECT meter.customer_date('k', '2026-01-31 10:00+00'), meter.customer_date('a', '2026-01-31 10:00+00'), meter.customer_date_start('k', '2026-02-01'), meter.customer_date_start('a', '2026-02-01');
 SELECT meter.subscribe('k', 'basic') AS k \gset
 SELECT lower(valid) = timezone('Pacific/Kiritimati', now())::date AS today FROM meter.subscription WHERE subscription_id = :k;
 
