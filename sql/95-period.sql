@@ -6,48 +6,6 @@
  * charged on charges (commitments, discounts, caps), in that order.
  */
 
-CREATE FUNCTION meter.subscription_parts(valid daterange, trial_until date, anchor date, every interval, since date, until date)
-	RETURNS TABLE (period daterange, whole daterange, trial boolean)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 2
-BEGIN ATOMIC
-	SELECT part.period, cycle.whole, part.trial
-	FROM meter.periods(
-		CASE WHEN NOT isempty(valid) THEN greatest(lower(valid), since) END,
-		greatest(lower(valid), since, least(upper(valid), until)),
-		anchor, every) AS cycle (whole)
-	CROSS JOIN LATERAL (VALUES
-		(CASE WHEN trial_until IS NULL THEN 'empty' ELSE cycle.whole * valid * daterange(NULL, trial_until) END, true),
-		(cycle.whole * valid * daterange(trial_until, NULL), false)
-	) AS part (period, trial)
-	WHERE NOT isempty(part.period)
-		AND upper(part.period) > since
-		AND lower(part.period) < until;
-END;
-COMMENT ON FUNCTION meter.subscription_parts(daterange, date, date, interval, date, date) IS 'The billing periods of a subscription that end after since and begin before until (finite), cut where it starts or ends or its trial does: the part, the whole period that it is of, and whether it is trial.';
-
-CREATE FUNCTION meter.seat_spans(subscription_id bigint, plan_item text, period daterange) RETURNS TABLE (span daterange, seats numeric)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 2
-BEGIN ATOMIC
-	WITH seat AS (
-		SELECT held.quantity, held.valid
-		FROM meter.subscription_seat AS held
-		WHERE held.subscription_id = seat_spans.subscription_id
-			AND held.plan_item = seat_spans.plan_item
-			AND held.valid && seat_spans.period
-	), bound AS (
-		SELECT lower(seat_spans.period) AS day
-		UNION
-		SELECT lower(seat.valid * seat_spans.period) FROM seat
-		UNION
-		SELECT upper(seat.valid) FROM seat WHERE upper(seat.valid) < upper(seat_spans.period)
-	)
-	SELECT
-		daterange(bound.day, lead(bound.day, 1, upper(seat_spans.period)) OVER (ORDER BY bound.day)),
-		coalesce((SELECT sum(seat.quantity) FROM seat WHERE seat.valid @> bound.day), 0)
-	FROM bound;
-END;
-COMMENT ON FUNCTION meter.seat_spans(bigint, text, daterange) IS 'The seats of a subscription in a period, a row for each time that their number stays the same.';
-
 CREATE FUNCTION meter.index_factor(card text, item text, unit text, variant text, per numeric, base numeric, share numeric, at timestamptz) RETURNS numeric
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
