@@ -134,7 +134,7 @@ CREATE TYPE meter.wallet_lots (
     SEND = meter.wallet_lots_send,
     INTERNALLENGTH = VARIABLE,
     ALIGNMENT = double,
-    STORAGE = plain
+    STORAGE = extended
 );
 COMMENT ON TYPE meter.wallet_lots IS 'The state of the aggregate wallet: the lots so far, in the order of arrival. Its text form is its binary form in hexadecimal digits.';
 
@@ -186,7 +186,7 @@ COMMENT ON FUNCTION meter.with_cuts(meter.wallet, timestamptz[]) IS
 CREATE FUNCTION meter.add_lots(wallet meter.wallet, more meter.wallet) RETURNS meter.wallet
 AS 'MODULE_PATHNAME', 'meter_wallet_add_lots' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION meter.add_lots(meter.wallet, meter.wallet) IS
-'The wallet with the lots and cuts of another one, from which nothing may have been burned. It is the same as if the lots had been there from the start. So a lot that begins, ends or rolls over inside a span of which consumption is known, at or before the last instant burned, is an error, as is a lot of a pool that the wallet did not know in such a span: burn the events anew.';
+'The wallet with the lots and cuts of another one, from which nothing may have been burned. It is the same as if the lots had been there from the start. So a lot that begins, ends or rolls over inside a span of which consumption is known, at or before the last instant burned, is an error, and so is a lot of a pool that no lot had, once anything was consumed without a pool or of one that no lot has: burn the events anew.';
 
 CREATE FUNCTION meter.absorbing(wallet meter.wallet) RETURNS meter.wallet
 AS 'MODULE_PATHNAME', 'meter_wallet_absorbing' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
@@ -220,7 +220,7 @@ CREATE TYPE meter.burn_state (
     SEND = meter.burn_state_send,
     INTERNALLENGTH = VARIABLE,
     ALIGNMENT = double,
-    STORAGE = plain
+    STORAGE = extended
 );
 COMMENT ON TYPE meter.burn_state IS 'The state of the aggregate burn: the groups wallet, the sums that were added to it, and behind them what had been burned before. Its text form is its binary form in hexadecimal digits.';
 
@@ -331,6 +331,256 @@ CREATE FUNCTION meter.spend(wallet meter.wallet, at timestamptz, credits numeric
 AS 'MODULE_PATHNAME', 'meter_wallet_spend_pool' LANGUAGE c IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION meter.spend(meter.wallet, timestamptz, numeric, text) IS
 'The wallet after one more consumption of a pool, NULL for none, as meter.burn of a single row. Unlike there, an instant before the last one burned is an error. NULL for a NULL wallet, at or credits.';
+
+-- The same by a book: the wallets of many customers as one value, so that no row pays for a join.
+
+CREATE TYPE meter.wallet_book;
+
+CREATE FUNCTION meter.wallet_book_in(cstring) RETURNS meter.wallet_book
+AS 'MODULE_PATHNAME', 'meter_wallet_book_in' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION meter.wallet_book_in(cstring) IS 'Text input of meter.wallet_book.';
+
+CREATE FUNCTION meter.wallet_book_out(meter.wallet_book) RETURNS cstring
+AS 'MODULE_PATHNAME', 'meter_wallet_book_out' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION meter.wallet_book_out(meter.wallet_book) IS 'Text output of meter.wallet_book.';
+
+CREATE FUNCTION meter.wallet_book_recv(internal) RETURNS meter.wallet_book
+AS 'MODULE_PATHNAME', 'meter_wallet_book_recv' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION meter.wallet_book_recv(internal) IS 'Binary input of meter.wallet_book, as strict as the text input.';
+
+CREATE FUNCTION meter.wallet_book_send(meter.wallet_book) RETURNS bytea
+AS 'MODULE_PATHNAME', 'meter_wallet_book_send' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION meter.wallet_book_send(meter.wallet_book) IS 'Binary output of meter.wallet_book: a version byte, then field by field.';
+
+CREATE TYPE meter.wallet_book (
+    INPUT = meter.wallet_book_in,
+    OUTPUT = meter.wallet_book_out,
+    RECEIVE = meter.wallet_book_recv,
+    SEND = meter.wallet_book_send,
+    INTERNALLENGTH = VARIABLE,
+    ALIGNMENT = double,
+    STORAGE = extended
+);
+COMMENT ON TYPE meter.wallet_book IS 'The wallets of many customers, by the customer: what meter.burn takes them from without a join. As text it is a JSON object with a wallet for each customer.';
+
+CREATE FUNCTION meter.wallet_book_accum(meter.wallet_book, text, meter.wallet) RETURNS meter.wallet_book
+AS 'MODULE_PATHNAME', 'meter_wallet_book_accum' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.wallet_book_accum(meter.wallet_book, text, meter.wallet) IS 'Transition function of the aggregate wallet_book.';
+
+CREATE FUNCTION meter.wallet_book_accum(meter.wallet_book, bigint, meter.wallet) RETURNS meter.wallet_book
+AS 'MODULE_PATHNAME', 'meter_wallet_book_accum_id' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.wallet_book_accum(meter.wallet_book, bigint, meter.wallet) IS 'Transition function of the aggregate wallet_book.';
+
+CREATE FUNCTION meter.wallet_book_combine(meter.wallet_book, meter.wallet_book) RETURNS meter.wallet_book
+AS 'MODULE_PATHNAME', 'meter_wallet_book_combine' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.wallet_book_combine(meter.wallet_book, meter.wallet_book) IS 'Combine function of the aggregate wallet_book.';
+
+CREATE FUNCTION meter.wallet_book_final(meter.wallet_book) RETURNS meter.wallet_book
+AS 'MODULE_PATHNAME', 'meter_wallet_book_final' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.wallet_book_final(meter.wallet_book) IS
+'Final function of the aggregate wallet_book: sorted, with a table by which customers are found.';
+
+CREATE AGGREGATE meter.wallet_book(customer text, wallet meter.wallet) (
+    SFUNC = meter.wallet_book_accum,
+    STYPE = meter.wallet_book,
+    SSPACE = 8192,
+    FINALFUNC = meter.wallet_book_final,
+    COMBINEFUNC = meter.wallet_book_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.wallet_book(text, meter.wallet) IS
+'The wallets of many customers as one value, for meter.burn: take it as (SELECT meter.wallet_book(customer, wallet) FROM ...), which is evaluated once. Rows without a customer or a wallet are left out; without rows the book has no customers. A customer that is there twice is an error.';
+
+CREATE AGGREGATE meter.wallet_book(customer bigint, wallet meter.wallet) (
+    SFUNC = meter.wallet_book_accum,
+    STYPE = meter.wallet_book,
+    SSPACE = 8192,
+    FINALFUNC = meter.wallet_book_final,
+    COMBINEFUNC = meter.wallet_book_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.wallet_book(bigint, meter.wallet) IS
+'The wallets of many customers as one value, for meter.burn: take it as (SELECT meter.wallet_book(customer, wallet) FROM ...), which is evaluated once. Rows without a customer or a wallet are left out; without rows the book has no customers. A customer that is there twice is an error.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, numeric) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, numeric) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits numeric) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, numeric) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, bigint) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum_int8' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, bigint) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits bigint) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, bigint) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, integer) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum_int4' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, integer) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits integer) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, integer) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, numeric) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, numeric) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits numeric) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, numeric) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, bigint) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id_int8' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, bigint) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits bigint) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, bigint) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, integer) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id_int4' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, integer) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits integer) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, integer) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, numeric, text) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum_pool' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, numeric, text) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits numeric, pool text) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, numeric, text) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, bigint, text) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum_pool_int8' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, bigint, text) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits bigint, pool text) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, bigint, text) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, integer, text) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum_pool_int4' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, integer, text) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits integer, pool text) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, integer, text) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, numeric, text) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id_pool' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, numeric, text) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits numeric, pool text) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, numeric, text) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, bigint, text) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id_pool_int8' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, bigint, text) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits bigint, pool text) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, bigint, text) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
+
+CREATE FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, integer, text) RETURNS meter.burn_state
+AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id_pool_int4' LANGUAGE c IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, integer, text) IS 'Transition function of burn with a book.';
+
+CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits integer, pool text) (
+    SFUNC = meter.burn_accum,
+    STYPE = meter.burn_state,
+    SSPACE = 768,
+    FINALFUNC = meter.burn_final,
+    COMBINEFUNC = meter.burn_combine,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, integer, text) IS
+'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
 
 -- coverage
 

@@ -4,8 +4,8 @@
  * A wallet is built one way from its lots and cuts, so that equal ones have equal
  * bytes. What was burned is carried into a wallet with further lots or cuts span by
  * span, which is exact as long as no span in which something was consumed is cut at or
- * before the last instant burned, and no consumption that named a pool unknown until
- * now would have been taken from a new lot of that pool.
+ * before the last instant burned, and nothing was consumed that may have named a pool
+ * unknown until now.
  *
  * The aggregate's state is the list of lots in the order they came, in one block that
  * a doubled one replaces when it is full.
@@ -97,15 +97,15 @@ lot_draft_check(LotDraft *lot, struct Node *escontext)
 						   "no pool.",
 						   WALLET_MAX_NAME)));
 	if (negative != NULL)
-		ereturn(escontext, false,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("lot \"%.*s\" has a negative %s, %s", SHOWN(lot->id, lot->id_length),
-						negative,
-						dec_text(lot->amount < 0 ? lot->amount
-								 : lot->paid < 0 ? lot->paid
-												 : lot->rollover_max)),
-				 errhint("Void a lot by the instant at which it expires; take consumption back "
-						 "by burning a negative quantity.")));
+		ereturn(
+			escontext, false,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("lot \"%.*s\" has a negative %s, %s", SHOWN(lot->id, lot->id_length), negative,
+					dec_text(lot->amount < 0 ? lot->amount
+							 : lot->paid < 0 ? lot->paid
+											 : lot->rollover_max)),
+			 errhint("Void a lot by the instant at which it expires; take consumption back "
+					 "by burning a negative quantity.")));
 	if (lot->amount == 0 && lot->paid != 0)
 		ereturn(escontext, false,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -128,8 +128,8 @@ lot_draft_check(LotDraft *lot, struct Node *escontext)
 							SHOWN(lot->id, lot->id_length)),
 					 errdetail("What is left at expires_at, at most rollover_max, stays until "
 							   "rollover_until.")));
-		if (wallet_lot_is_void((&(WalletLot){.effective_at = lot->effective_at,
-											 .expires_at = lot->expires_at})) ||
+		if (wallet_lot_is_void(
+				(&(WalletLot){.effective_at = lot->effective_at, .expires_at = lot->expires_at})) ||
 			lot->rollover_until <= lot->expires_at || lot->rollover_max == 0)
 			lot->has_rollover = false;
 	}
@@ -148,10 +148,10 @@ wallet_draft_lot(WalletDraft *draft, const LotDraft *lot)
 	if (draft->nlots == draft->lots_capacity)
 	{
 		draft->lots_capacity = Max(8, 2 * draft->lots_capacity);
-		draft->lots = draft->lots == NULL
-						  ? palloc(draft->lots_capacity * sizeof(LotDraft))
-						  : repalloc_huge(draft->lots,
-										  (Size) draft->lots_capacity * sizeof(LotDraft));
+		draft->lots =
+			draft->lots == NULL
+				? palloc(draft->lots_capacity * sizeof(LotDraft))
+				: repalloc_huge(draft->lots, (Size) draft->lots_capacity * sizeof(LotDraft));
 	}
 	draft->lots[draft->nlots++] = *lot;
 }
@@ -165,10 +165,10 @@ wallet_draft_cut(WalletDraft *draft, TimestampTz at)
 	if (draft->ncuts == draft->cuts_capacity)
 	{
 		draft->cuts_capacity = Max(8, 2 * draft->cuts_capacity);
-		draft->cuts = draft->cuts == NULL
-						  ? palloc(draft->cuts_capacity * sizeof(TimestampTz))
-						  : repalloc_huge(draft->cuts,
-										  (Size) draft->cuts_capacity * sizeof(TimestampTz));
+		draft->cuts =
+			draft->cuts == NULL
+				? palloc(draft->cuts_capacity * sizeof(TimestampTz))
+				: repalloc_huge(draft->cuts, (Size) draft->cuts_capacity * sizeof(TimestampTz));
 	}
 	draft->cuts[draft->ncuts++] = at;
 }
@@ -535,8 +535,7 @@ Datum
 meter_wallet_hash(PG_FUNCTION_ARGS)
 {
 	const Wallet *w = PG_GETARG_WALLET_P(0);
-	uint32 hash =
-		hash_bytes((const unsigned char *) w + VARHDRSZ, (int) (VARSIZE(w) - VARHDRSZ));
+	uint32 hash = hash_bytes((const unsigned char *) w + VARHDRSZ, (int) (VARSIZE(w) - VARHDRSZ));
 
 	PG_FREE_IF_COPY((void *) w, 0);
 	PG_RETURN_UINT32(hash);
@@ -548,9 +547,8 @@ Datum
 meter_wallet_hash_extended(PG_FUNCTION_ARGS)
 {
 	const Wallet *w = PG_GETARG_WALLET_P(0);
-	uint64 hash =
-		hash_bytes_extended((const unsigned char *) w + VARHDRSZ, (int) (VARSIZE(w) - VARHDRSZ),
-							(uint64) PG_GETARG_INT64(1));
+	uint64 hash = hash_bytes_extended((const unsigned char *) w + VARHDRSZ,
+									  (int) (VARSIZE(w) - VARHDRSZ), (uint64) PG_GETARG_INT64(1));
 
 	PG_FREE_IF_COPY((void *) w, 0);
 	PG_RETURN_UINT64(hash);
@@ -607,10 +605,11 @@ meter_wallet_add_lots(PG_FUNCTION_ARGS)
 	Wallet *result;
 
 	if (!TIMESTAMP_IS_NOBEGIN(more->through))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the wallet whose lots are to be added was burned from"),
-						errdetail("What was burned is that of the first wallet alone."),
-						errhint("Burn the consumption of both from one wallet that has all lots.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the wallet whose lots are to be added was burned from"),
+				 errdetail("What was burned is that of the first wallet alone."),
+				 errhint("Burn the consumption of both from one wallet that has all lots.")));
 	wallet_draft_from(&draft, w);
 	wallet_draft_from(&draft, more);
 	draft.absorbing = (w->flags & WALLET_ABSORBING) != 0;
@@ -668,34 +667,25 @@ carry_sums(Wallet *to, const Wallet *from)
 static void
 check_new_pools(const Wallet *to, const Wallet *from)
 {
-	for (int i = 0; i < to->nlots; i++)
-	{
-		const WalletLot *lot = &wallet_lots(to)[i];
-		const WalletPool *pool;
-		const char *name;
-		TimestampTz ends = Max(lot->expires_at, lot->rollover_until);
+	bool heard = false;
 
-		if (lot->pool == 0 || wallet_lot_is_void(lot))
-			continue;
-		pool = &wallet_pools(to)[lot->pool - 1];
-		name = wallet_names(to) + pool->name;
-		if (wallet_pool_find(from, name, pool->length) != 0)
-			continue;
-		for (int span = wallet_span(to, lot->effective_at); span <= to->nbounds; span++)
-		{
-			if (wallet_span_starts(to, span) >= ends)
-				break;
-			if (wallet_heard(&wallet_sums(to)[span * (to->npools + 1)]))
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("lot \"%.*s\" brings pool \"%.*s\" to a time of which consumption "
-								"is known",
-								SHOWN(wallet_names(to) + lot->id, lot->id_length),
-								SHOWN(name, pool->length)),
-						 errdetail("Consumption of a pool that no lot has is kept as that of "
-								   "none."),
-						 errhint("Burn the events anew from a wallet that has all its lots.")));
-		}
+	for (int span = 0; span <= from->nbounds; span++)
+		heard |= wallet_heard(&wallet_sums(from)[span * (from->npools + 1)]);
+	if (!heard)
+		return;
+	for (int i = 0; i < to->npools; i++)
+	{
+		const WalletPool *pool = &wallet_pools(to)[i];
+		const char *name = wallet_names(to) + pool->name;
+
+		if (wallet_pool_find(from, name, pool->length) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("pool \"%.*s\" is new to a wallet from which something was burned",
+							SHOWN(name, pool->length)),
+					 errdetail("Consumption of a pool that no lot has is kept as that of none, and "
+							   "some of it may have named this one."),
+					 errhint("Burn the events anew from a wallet that has all its lots.")));
 	}
 }
 
@@ -801,9 +791,10 @@ meter_wallet_accum(PG_FUNCTION_ARGS)
 
 	lot_draft_init(&lot);
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("a lot has no %s", PG_ARGISNULL(1) ? "id" : "amount"),
-						errhint("Leave rows without one out with FILTER (WHERE ... IS NOT NULL).")));
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a lot has no %s", PG_ARGISNULL(1) ? "id" : "amount"),
+				 errhint("Leave rows without one out with FILTER (WHERE ... IS NOT NULL).")));
 	name = PG_GETARG_TEXT_PP(1);
 	lot.id = VARDATA_ANY(name);
 	lot.id_length = VARSIZE_ANY_EXHDR(name);

@@ -231,6 +231,12 @@ extern int wallet_pool_find(const Wallet *w, const char *name, int length);
 extern bool wallet_same(const Wallet *a, const Wallet *b);
 extern bool wallet_same_lots(const Wallet *a, const Wallet *b);
 
+/* How deep the text of a wallet or a book may be nested: more than it ever is. */
+#define WALLET_JSON_DEPTH_MAX 16
+
+struct JsonbContainer;
+extern bool wallet_read_json(struct JsonbContainer *root, Wallet **w, struct Node *escontext);
+extern char *wallet_text(const Wallet *w);
 extern void lot_write(StringInfo buffer, const LotDraft *lot);
 extern void lot_read(StringInfo buffer, LotDraft *lot);
 extern void wallet_write(StringInfo buffer, const Wallet *w);
@@ -309,6 +315,10 @@ extern void wallet_walk_init(WalletWalk *walk, const Wallet *w);
 extern void wallet_walk_enter(WalletWalk *walk);
 extern void wallet_walk_leave(WalletWalk *walk, const DecHalves *sums);
 extern void wallet_walk_until(WalletWalk *walk, TimestampTz at);
+
+struct WalletBook;
+extern const Wallet *wallet_book_find(const struct WalletBook *book, const char *customer,
+									  int length);
 
 extern void wallet_check_at(const Wallet *w, TimestampTz at);
 extern void wallet_check_burn_at(TimestampTz at);

@@ -8,9 +8,12 @@
  */
 #include "wallet.h"
 
+#include "customer.h"
+
 #include "catalog/pg_type.h"
 #include "libpq/pqformat.h"
 #include "nodes/nodes.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #define BURN_STATE_VERSION 1
@@ -113,6 +116,102 @@ BURN(meter_burn_accum_int4, INT4OID, false)
 BURN(meter_burn_accum_pool, NUMERICOID, true)
 BURN(meter_burn_accum_pool_int8, INT8OID, true)
 BURN(meter_burn_accum_pool_int4, INT4OID, true)
+
+static void
+refuse_other_customer(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("burn has more than one customer in a group"),
+					errdetail("A group has the wallet that the book has for its customer."),
+					errhint("Group by the customer.")));
+}
+
+/* Returns the state of a group's first row; a customer that is not in the book has no lots. */
+static Wallet *
+state_by_book(FunctionCallInfo fcinfo, Oid customer_type)
+{
+	const struct WalletBook *book =
+		(const struct WalletBook *) PG_DETOAST_DATUM(PG_GETARG_DATUM(1));
+	char digits[MAXINT8LEN + 1];
+	const Wallet *w;
+
+	if (customer_type == INT8OID)
+		w = wallet_book_find(book, digits, pg_lltoa(PG_GETARG_INT64(2), digits));
+	else
+	{
+		struct varlena *name = detoast_packed(PG_GETARG_DATUM(2));
+
+		w = wallet_book_find(book, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	}
+	if (w == NULL)
+	{
+		WalletDraft draft = {0};
+
+		w = wallet_build(&draft, NULL);
+	}
+	return state_create(w);
+}
+
+/*
+ * The same by a book (state, book, customer, at, credits [, pool]), which is looked at
+ * for a group's first row only.
+ */
+static pg_attribute_always_inline Datum
+accumulate_by_book(FunctionCallInfo fcinfo, Oid customer_type, Oid credits_type, bool has_pool)
+{
+	Wallet *state;
+	uint64 customer;
+
+	if (unlikely(PG_ARGISNULL(1) || PG_ARGISNULL(2)))
+	{
+		if (PG_ARGISNULL(0))
+			PG_RETURN_NULL();
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	}
+	if (customer_type == INT8OID)
+		customer = customer_word_of_id(PG_GETARG_INT64(2));
+	else
+	{
+		struct varlena *name = detoast_packed(PG_GETARG_DATUM(2));
+
+		customer = customer_word(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	}
+	if (likely(!PG_ARGISNULL(0)))
+	{
+		state = state_begin(fcinfo);
+		if (unlikely(state->customer != customer))
+			refuse_other_customer();
+	}
+	else
+	{
+		state = state_by_book(fcinfo, customer_type);
+		state->customer = customer;
+	}
+	if (likely(!PG_ARGISNULL(3) && !PG_ARGISNULL(4)))
+		burn(state, PG_GETARG_TIMESTAMPTZ(3), credits_of(PG_GETARG_DATUM(4), credits_type),
+			 has_pool ? pool_of(state, fcinfo, 5) : 0);
+	PG_RETURN_POINTER(state);
+}
+
+#define BURN_BY_BOOK(name, customer_type, credits_type, has_pool)                 \
+	PG_FUNCTION_INFO_V1(name);                                                    \
+	Datum name(PG_FUNCTION_ARGS)                                                  \
+	{                                                                             \
+		return accumulate_by_book(fcinfo, customer_type, credits_type, has_pool); \
+	}
+
+BURN_BY_BOOK(meter_burn_book_accum, TEXTOID, NUMERICOID, false)
+BURN_BY_BOOK(meter_burn_book_accum_int8, TEXTOID, INT8OID, false)
+BURN_BY_BOOK(meter_burn_book_accum_int4, TEXTOID, INT4OID, false)
+BURN_BY_BOOK(meter_burn_book_accum_pool, TEXTOID, NUMERICOID, true)
+BURN_BY_BOOK(meter_burn_book_accum_pool_int8, TEXTOID, INT8OID, true)
+BURN_BY_BOOK(meter_burn_book_accum_pool_int4, TEXTOID, INT4OID, true)
+BURN_BY_BOOK(meter_burn_book_accum_id, INT8OID, NUMERICOID, false)
+BURN_BY_BOOK(meter_burn_book_accum_id_int8, INT8OID, INT8OID, false)
+BURN_BY_BOOK(meter_burn_book_accum_id_int4, INT8OID, INT4OID, false)
+BURN_BY_BOOK(meter_burn_book_accum_id_pool, INT8OID, NUMERICOID, true)
+BURN_BY_BOOK(meter_burn_book_accum_id_pool_int8, INT8OID, INT8OID, true)
+BURN_BY_BOOK(meter_burn_book_accum_id_pool_int4, INT8OID, INT4OID, true)
 
 /* Returns the state that a wallet begins: nothing burned, and behind it what was. */
 static Wallet *

@@ -28,9 +28,6 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-/* How deep the text of a wallet may be nested: more than it ever is. */
-#define JSON_DEPTH_MAX 16
-
 /* What is burned, on its way in. */
 typedef struct BurnDraft
 {
@@ -40,7 +37,6 @@ typedef struct BurnDraft
 	Dec credits;
 } BurnDraft;
 
-static bool read_wallet(Jsonb *json, Wallet **w, struct Node *escontext);
 static bool read_array(JsonbContainer *root, const char *key, JsonbContainer **array,
 					   struct Node *escontext);
 static bool read_lot(JsonbContainer *object, int number, LotDraft *lot, struct Node *escontext);
@@ -53,7 +49,6 @@ static bool read_instant(const char *key, const JsonbValue *value, TimestampTz *
 						 struct Node *escontext);
 static bool burn_sum(Wallet *w, const BurnDraft *burn, struct Node *escontext);
 
-static char *wallet_text(const Wallet *w);
 static void print_lot(StringInfo out, const LotDraft *lot);
 static void print_field_instant(StringInfo out, const char *key, TimestampTz instant);
 static void print_field_number(StringInfo out, const char *key, Dec value);
@@ -69,13 +64,13 @@ meter_wallet_in(PG_FUNCTION_ARGS)
 	Datum json;
 	Wallet *w;
 
-	if (json_is_deeper(text, JSON_DEPTH_MAX))
+	if (json_is_deeper(text, WALLET_JSON_DEPTH_MAX))
 		ereturn(fcinfo->context, (Datum) 0,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("a wallet is nested more than %d deep", JSON_DEPTH_MAX),
+				 errmsg("a wallet is nested more than %d deep", WALLET_JSON_DEPTH_MAX),
 				 errdetail("It is an object of arrays of objects of strings and numbers.")));
 	if (!input_jsonb(text, fcinfo->context, &json) ||
-		!read_wallet(DatumGetJsonbP(json), &w, fcinfo->context))
+		!wallet_read_json(&DatumGetJsonbP(json)->root, &w, fcinfo->context))
 		PG_RETURN_NULL();
 	PG_RETURN_POINTER(w);
 }
@@ -87,7 +82,7 @@ meter_wallet_from_jsonb(PG_FUNCTION_ARGS)
 {
 	Wallet *w = NULL;
 
-	(void) read_wallet(PG_GETARG_JSONB_P(0), &w, NULL);
+	(void) wallet_read_json(&PG_GETARG_JSONB_P(0)->root, &w, NULL);
 	PG_RETURN_POINTER(w);
 }
 
@@ -134,8 +129,8 @@ refuse_field(const char *of, const char *key, const char *fields, struct Node *e
 }
 
 /* Reads a wallet's object; returns false after a soft error. */
-static bool
-read_wallet(Jsonb *json, Wallet **w, struct Node *escontext)
+bool
+wallet_read_json(struct JsonbContainer *root, Wallet **w, struct Node *escontext)
 {
 	WalletDraft draft = {0};
 	JsonbContainer *lots = NULL;
@@ -146,14 +141,14 @@ read_wallet(Jsonb *json, Wallet **w, struct Node *escontext)
 	JsonbValue value;
 	TimestampTz through = DT_NOBEGIN;
 
-	if (!JB_ROOT_IS_OBJECT(json))
+	if (!JsonContainerIsObject(root) || JsonContainerIsScalar(root))
 		ereturn(escontext, false,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("a wallet is a JSON object"),
 				 errhint("For example {\"lots\": [{\"id\": \"g1\", \"amount\": 100, "
 						 "\"effective_at\": \"2026-01-01T00:00:00Z\", "
 						 "\"expires_at\": \"2026-02-01T00:00:00Z\"}]}; of rows, the aggregate "
 						 "meter.wallet makes one.")));
-	iterator = JsonbIteratorInit(&json->root);
+	iterator = JsonbIteratorInit(root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
 		char *key;
@@ -175,14 +170,13 @@ read_wallet(Jsonb *json, Wallet **w, struct Node *escontext)
 						 errmsg("field \"absorbing\" of a wallet is not true or false")));
 			draft.absorbing = value.val.boolean;
 		}
-		else if (strcmp(key, "lots") != 0 && strcmp(key, "cuts") != 0 &&
-				 strcmp(key, "burned") != 0)
+		else if (strcmp(key, "lots") != 0 && strcmp(key, "cuts") != 0 && strcmp(key, "burned") != 0)
 			return refuse_field("a wallet", key, "lots, cuts, absorbing, through and burned",
 								escontext);
 	}
-	if (!read_array(&json->root, "lots", &lots, escontext) ||
-		!read_array(&json->root, "cuts", &cuts, escontext) ||
-		!read_array(&json->root, "burned", &burned, escontext))
+	if (!read_array(root, "lots", &lots, escontext) ||
+		!read_array(root, "cuts", &cuts, escontext) ||
+		!read_array(root, "burned", &burned, escontext))
 		return false;
 
 	for (int i = 0; lots != NULL && i < (int) JsonContainerSize(lots); i++)
@@ -436,8 +430,7 @@ read_string(const char *key, const JsonbValue *value, char **text, struct Node *
 
 /* Reads an instant; returns false after a soft error. */
 static bool
-read_instant(const char *key, const JsonbValue *value, TimestampTz *instant,
-			 struct Node *escontext)
+read_instant(const char *key, const JsonbValue *value, TimestampTz *instant, struct Node *escontext)
 {
 	char *text;
 	const char *p;
@@ -446,13 +439,13 @@ read_instant(const char *key, const JsonbValue *value, TimestampTz *instant,
 		return false;
 	p = text;
 	if (!instant_parse(&p, instant) || *p != '\0')
-		ereturn(escontext, false,
-				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
-				 errmsg("\"%.*s\" is not an instant", pg_mbcliplen(text, (int) strlen(text), 80),
-						text),
-				 errdetail("It is in field \"%s\" of a wallet.", key),
-				 errhint("Write it as 2026-01-31T16:30:00Z, and leave the field out where there "
-						 "is none.")));
+		ereturn(
+			escontext, false,
+			(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
+			 errmsg("\"%.*s\" is not an instant", pg_mbcliplen(text, (int) strlen(text), 80), text),
+			 errdetail("It is in field \"%s\" of a wallet.", key),
+			 errhint("Write it as 2026-01-31T16:30:00Z, and leave the field out where there "
+					 "is none.")));
 	return true;
 }
 
@@ -505,7 +498,8 @@ wallet_check_through(const Wallet *w, struct Node *escontext)
 					   "there where \"burned\" has a sum.")));
 }
 
-static char *
+/* Returns a wallet's text in memory of its own. */
+char *
 wallet_text(const Wallet *w)
 {
 	StringInfoData out;

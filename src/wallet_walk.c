@@ -281,13 +281,13 @@ void
 wallet_check_at(const Wallet *w, TimestampTz at)
 {
 	if (at < w->through)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s is before %s, through which the wallet was burned",
-							   pstrdup(timestamptz_to_str(at)),
-							   pstrdup(timestamptz_to_str(w->through))),
-						errdetail("A wallet keeps sums of spans, not events, and says nothing of "
-								  "an earlier time."),
-						errhint("Burn the events up to that instant only.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is before %s, through which the wallet was burned",
+						pstrdup(timestamptz_to_str(at)), pstrdup(timestamptz_to_str(w->through))),
+				 errdetail("A wallet keeps sums of spans, not events, and says nothing of "
+						   "an earlier time."),
+				 errhint("Burn the events up to that instant only.")));
 }
 
 /* Refuses to burn at the ends of time. */
