@@ -104,8 +104,9 @@ lot_draft_check(LotDraft *lot, struct Node *escontext)
 					dec_text(lot->amount < 0 ? lot->amount
 							 : lot->paid < 0 ? lot->paid
 											 : lot->rollover_max)),
-			 errhint("Void a lot by the instant at which it expires; take consumption back "
-					 "by burning a negative quantity.")));
+			 lot->amount < 0 ? errhint("Void a lot by the instant at which it expires; take "
+									   "consumption back by burning a negative quantity.")
+							 : 0));
 	if (lot->amount == 0 && lot->paid != 0)
 		ereturn(escontext, false,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

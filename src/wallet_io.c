@@ -37,6 +37,7 @@ typedef struct BurnDraft
 	Dec credits;
 } BurnDraft;
 
+static bool refuse_shape(struct Node *escontext);
 static bool read_array(JsonbContainer *root, const char *key, JsonbContainer **array,
 					   struct Node *escontext);
 static bool read_lot(JsonbContainer *object, int number, LotDraft *lot, struct Node *escontext);
@@ -69,6 +70,12 @@ meter_wallet_in(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("a wallet is nested more than %d deep", WALLET_JSON_DEPTH_MAX),
 				 errdetail("It is an object of arrays of objects of strings and numbers.")));
+	/* the parser would say no more of a wallet's name than that it is no JSON */
+	if (text[strspn(text, " \t\n\r")] != '{')
+	{
+		(void) refuse_shape(fcinfo->context);
+		PG_RETURN_NULL();
+	}
 	if (!input_jsonb(text, fcinfo->context, &json) ||
 		!wallet_read_json(&DatumGetJsonbP(json)->root, &w, fcinfo->context))
 		PG_RETURN_NULL();
@@ -119,6 +126,18 @@ meter_wallet_recv(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(wallet_read((StringInfo) PG_GETARG_POINTER(0)));
 }
 
+/* Refuses what is not an object, with the two ways to get a wallet; returns false. */
+static bool
+refuse_shape(struct Node *escontext)
+{
+	ereturn(escontext, false,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("a wallet is a JSON object"),
+			 errhint("For example {\"lots\": [{\"id\": \"g1\", \"amount\": 100, "
+					 "\"effective_at\": \"2026-01-01T00:00:00Z\", "
+					 "\"expires_at\": \"2026-02-01T00:00:00Z\"}]}; of rows, the aggregate "
+					 "meter.wallet makes one.")));
+}
+
 /* Refuses a field that is not known; returns false. */
 static bool
 refuse_field(const char *of, const char *key, const char *fields, struct Node *escontext)
@@ -142,12 +161,7 @@ wallet_read_json(struct JsonbContainer *root, Wallet **w, struct Node *escontext
 	TimestampTz through = DT_NOBEGIN;
 
 	if (!JsonContainerIsObject(root) || JsonContainerIsScalar(root))
-		ereturn(escontext, false,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("a wallet is a JSON object"),
-				 errhint("For example {\"lots\": [{\"id\": \"g1\", \"amount\": 100, "
-						 "\"effective_at\": \"2026-01-01T00:00:00Z\", "
-						 "\"expires_at\": \"2026-02-01T00:00:00Z\"}]}; of rows, the aggregate "
-						 "meter.wallet makes one.")));
+		return refuse_shape(escontext);
 	iterator = JsonbIteratorInit(root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
