@@ -37,29 +37,6 @@ LANGUAGE sql STABLE PARALLEL SAFE
 RETURN coalesce((SELECT account.closed_until FROM meter.billing_account AS account WHERE account.customer_id = closed_until.customer_id), '-infinity');
 COMMENT ON FUNCTION meter.closed_until(text) IS 'The date before which the customer''s usage is invoiced: the end of its last closed period. -infinity: nothing is. What comes later for an earlier date becomes an adjustment.';
 
-CREATE FUNCTION meter.customer_date(customer_id text, at timestamptz DEFAULT now()) RETURNS date
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN coalesce(
-	(SELECT least(meter.usage_date(at, span.timezone), span.last_date)
-	FROM meter.customer_zone_span AS span
-	WHERE span.customer_id = customer_date.customer_id
-		AND at >= span.starts
-		AND at < span.ends),
-	meter.usage_date(at, coalesce((SELECT setting.timezone FROM meter.setting), 'UTC')));
-COMMENT ON FUNCTION meter.customer_date(text, timestamptz) IS 'The date that an instant has in a customer''s calendar. Default now.';
-
-CREATE FUNCTION meter.customer_date_start(customer_id text, day date) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN coalesce(
-	(SELECT greatest(span.starts, meter.period_boundary(0, day, interval '1 day', span.timezone))
-	FROM meter.customer_zone_span AS span
-	WHERE span.customer_id = customer_date_start.customer_id
-		AND span.last_date >= day
-	ORDER BY span.last_date
-	LIMIT 1),
-	meter.period_boundary(0, day, interval '1 day', coalesce((SELECT setting.timezone FROM meter.setting), 'UTC')));
-COMMENT ON FUNCTION meter.customer_date_start(text, date) IS 'The first instant of a date in a customer''s calendar.';
-
 CREATE FUNCTION meter.mark_invoices(customer_id text, since date) RETURNS void
 LANGUAGE sql
 BEGIN ATOMIC

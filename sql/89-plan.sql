@@ -47,7 +47,7 @@ CREATE TABLE meter.plan_item (
 	plan_item text NOT NULL
 		CONSTRAINT plan_item_is_a_name CHECK (plan_item COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
 	kind text NOT NULL
-		CONSTRAINT plan_item_kind_is_known CHECK (kind IN ('fee', 'seat', 'usage', 'percentage', 'cost_plus', 'commitment', 'discount', 'cap')),
+		CONSTRAINT plan_item_kind_is_known CHECK (kind IN ('fee', 'seat', 'usage', 'percentage', 'cost_plus', 'credit', 'commitment', 'discount', 'cap')),
 	position integer NOT NULL DEFAULT 0,
 	description text,
 	metric text,
@@ -72,6 +72,19 @@ CREATE TABLE meter.plan_item (
 	per_seat numeric
 		CONSTRAINT plan_item_per_seat_is_in_range CHECK (per_seat BETWEEN 0 AND 100000000000000000000)
 		CONSTRAINT plan_item_per_seat_has_at_most_12_fractional_digits CHECK (scale(trim_scale(per_seat)) <= 12),
+	credit_type text
+		CONSTRAINT plan_item_credit_type_has_1_to_255_bytes CHECK (octet_length(credit_type) BETWEEN 1 AND 255),
+	pool text
+		CONSTRAINT plan_item_pool_has_1_to_255_bytes CHECK (octet_length(pool) BETWEEN 1 AND 255),
+	priority integer NOT NULL DEFAULT 100,
+	rollover_max numeric
+		CONSTRAINT plan_item_rollover_max_is_in_range CHECK (rollover_max > 0 AND rollover_max <= 1000000000000000000)
+		CONSTRAINT plan_item_rollover_max_has_at_most_12_fractional_digits CHECK (scale(trim_scale(rollover_max)) <= 12),
+	rollover_percent numeric
+		CONSTRAINT plan_item_rollover_percent_is_above_0_and_at_most_100 CHECK (rollover_percent > 0 AND rollover_percent <= 100)
+		CONSTRAINT plan_item_rollover_percent_has_at_most_12_digits CHECK (scale(trim_scale(rollover_percent)) <= 12),
+	rollover_periods integer NOT NULL DEFAULT 1
+		CONSTRAINT plan_item_rollover_periods_are_1_to_1000 CHECK (rollover_periods BETWEEN 1 AND 1000),
 	load numeric NOT NULL DEFAULT 0
 		CONSTRAINT plan_item_load_is_0_to_100000 CHECK (load BETWEEN 0 AND 100000)
 		CONSTRAINT plan_item_load_has_at_most_12_fractional_digits CHECK (scale(trim_scale(load)) <= 12),
@@ -104,24 +117,27 @@ CREATE TABLE meter.plan_item (
 		WHEN 'usage' THEN metric IS NOT NULL AND (tariff IS NOT NULL OR dimension IS NOT NULL)
 		WHEN 'percentage' THEN metric IS NOT NULL AND (tariff IS NOT NULL OR dimension IS NOT NULL)
 		WHEN 'cost_plus' THEN metric IS NOT NULL AND tariff IS NOT NULL
+		WHEN 'credit' THEN credit_type IS NOT NULL
 		WHEN 'commitment' THEN amount IS NOT NULL
 		WHEN 'discount' THEN (amount IS NULL) <> (percent IS NULL)
 		WHEN 'cap' THEN amount IS NOT NULL
 	END),
 	CONSTRAINT plan_item_has_nothing_that_its_kind_does_not_know CHECK (
 		(metric IS NULL OR kind IN ('usage', 'percentage', 'cost_plus'))
-		AND (tariff IS NULL OR kind IN ('seat', 'usage', 'percentage', 'cost_plus'))
+		AND (tariff IS NULL OR kind IN ('seat', 'usage', 'percentage', 'cost_plus', 'credit'))
+		AND (num_nonnulls(credit_type, pool, rollover_max, rollover_percent) = 0 OR kind = 'credit')
 		AND (dimension IS NULL OR kind IN ('usage', 'percentage'))
 		AND (amount IS NULL OR kind IN ('fee', 'commitment', 'discount', 'cap'))
-		AND (quantity IS NULL OR kind IN ('fee', 'seat', 'usage', 'percentage'))
+		AND (quantity IS NULL OR kind IN ('fee', 'seat', 'usage', 'percentage') OR kind = 'credit' AND quantity <= 1000000000000000000)
 		AND (percent IS NULL OR kind = 'discount')
 		AND (timing = 'arrears' OR kind IN ('fee', 'seat'))
 		AND (every IS NULL OR kind = 'fee')
-		AND (per_seat IS NULL OR kind IN ('usage', 'percentage'))
+		AND (per_seat IS NULL OR kind IN ('usage', 'percentage') OR kind = 'credit' AND per_seat <= 1000000000000000000)
 		AND (load = 0 OR kind = 'cost_plus')
 		AND (applies_to IS NULL OR kind IN ('commitment', 'discount'))
 		AND (NOT term OR kind = 'commitment')
 		AND (periods IS NULL OR kind = 'discount')),
+	CONSTRAINT plan_item_rollover_is_a_number_or_a_percentage CHECK (num_nonnulls(rollover_max, rollover_percent) <= 1),
 	CONSTRAINT plan_item_per_seat_is_of_a_seat_item CHECK ((seat_item IS NULL) = (per_seat IS NULL)),
 	CONSTRAINT plan_item_with_a_dimension_includes_nothing CHECK (dimension IS NULL OR num_nonnulls(quantity, per_seat) = 0),
 	CONSTRAINT plan_item_index_is_complete CHECK (num_nonnulls(index_card, index_item, index_unit, index_base) IN (0, 4))
@@ -130,20 +146,26 @@ COMMENT ON TABLE meter.plan_item IS 'What a version of a plan charges. Each kind
 COMMENT ON COLUMN meter.plan_item.plan IS 'The plan.';
 COMMENT ON COLUMN meter.plan_item.version IS 'Its version. Default 1.';
 COMMENT ON COLUMN meter.plan_item.plan_item IS 'Name of the item within the plan; an item of the same name in another version is the same one.';
-COMMENT ON COLUMN meter.plan_item.kind IS 'fee: an amount. seat: a tariff of the number of seats. usage and percentage: a tariff of the quantity of a metric. cost_plus: a tariff, such as at 130%, of a metric of cost. commitment: what is missing to an amount. discount: a percentage or an amount off. cap: what is above an amount, back.';
+COMMENT ON COLUMN meter.plan_item.kind IS 'fee: an amount. seat: a tariff of the number of seats. usage and percentage: a tariff of the quantity of a metric. cost_plus: a tariff, such as at 130%, of a metric of cost. credit: an allotment of credits in each period, and a tariff of the credits that no lot covers. commitment: what is missing to an amount. discount: a percentage or an amount off. cap: what is above an amount, back.';
 COMMENT ON COLUMN meter.plan_item.position IS 'Place among the invoice''s lines; of discounts and caps also the order in which they are taken. Default 0; then by name.';
 COMMENT ON COLUMN meter.plan_item.description IS 'What an invoice calls it.';
 COMMENT ON COLUMN meter.plan_item.metric IS 'The metric, of usage, percentage and cost_plus.';
-COMMENT ON COLUMN meter.plan_item.tariff IS 'The tariff, of seat, usage, percentage and cost_plus. With a dimension, of what meter.plan_item_tariff has no tariff for; NULL there: that has no price, and is a problem.';
+COMMENT ON COLUMN meter.plan_item.tariff IS 'The tariff, of seat, usage, percentage and cost_plus; of credit, of the overage, which is not charged where it is NULL. With a dimension, of what meter.plan_item_tariff has no tariff for; NULL there: that has no price, and is a problem.';
 COMMENT ON COLUMN meter.plan_item.dimension IS 'What the usage is told apart by, for a tariff each in meter.plan_item_tariff: item, action, variant, request_class, user_id, workflow_id, or tag:NAME. NULL: it is one.';
 COMMENT ON COLUMN meter.plan_item.amount IS 'The amount, of fee, commitment, discount and cap.';
-COMMENT ON COLUMN meter.plan_item.quantity IS 'Of a fee, how many of it (NULL: 1). Of seats, the least number charged. Of usage and percentage, how much is included in a period. Included quantities are never prorated.';
+COMMENT ON COLUMN meter.plan_item.quantity IS 'Of a fee, how many of it (NULL: 1). Of seats, the least number charged. Of usage and percentage, how much is included in a period. Of credit, the credits that each period brings. Included quantities are never prorated.';
 COMMENT ON COLUMN meter.plan_item.percent IS 'Of a discount without an amount: so many percent of the charges and commitments.';
 COMMENT ON COLUMN meter.plan_item.timing IS 'advance: due at the start of its period; arrears (default): at its end. Of fee and seat.';
 COMMENT ON COLUMN meter.plan_item.prorated IS 'True (default): by days, where a period has parts; seats by the days of each. False: in full for every part; seats, the most that there were.';
 COMMENT ON COLUMN meter.plan_item.every IS 'Of a fee: the length of its own period, a multiple of the plan''s. NULL: the plan''s.';
 COMMENT ON COLUMN meter.plan_item.seat_item IS 'The item of the plan whose seats bring included units.';
-COMMENT ON COLUMN meter.plan_item.per_seat IS 'How many units each of these seats brings to a period, shared by all; a seat added later brings as many.';
+COMMENT ON COLUMN meter.plan_item.per_seat IS 'How many units, or credits, each of these seats brings to a period, shared by all; a seat added later brings as many.';
+COMMENT ON COLUMN meter.plan_item.credit_type IS 'Of credit: the type of credits. A customer is charged the overage of a type by one item of one plan for each pool.';
+COMMENT ON COLUMN meter.plan_item.pool IS 'Of credit: the pool that the allotment is for, and whose overage it charges. NULL: the unrestricted ones, and the overage of pools that no other item of the version names.';
+COMMENT ON COLUMN meter.plan_item.priority IS 'Of credit: the lower one burns first. Default 100.';
+COMMENT ON COLUMN meter.plan_item.rollover_max IS 'Of credit: at the period''s end, at most so many credits of what is left are kept. NULL, as rollover_percent: none.';
+COMMENT ON COLUMN meter.plan_item.rollover_percent IS 'Of credit: or at most so many percent of the allotment.';
+COMMENT ON COLUMN meter.plan_item.rollover_periods IS 'Of credit: for so many further periods. Default 1.';
 COMMENT ON COLUMN meter.plan_item.load IS 'Of cost_plus: percent that are added to the cost for other cost of sales, before the tariff. Default 0.';
 COMMENT ON COLUMN meter.plan_item.applies_to IS 'The items of the plan that count toward a commitment or are discounted. NULL: all charges, of a discount commitments too.';
 COMMENT ON COLUMN meter.plan_item.term IS 'Of a commitment: true: in the plan''s term, settled in its last period. Default false: in each period.';

@@ -134,6 +134,60 @@ END;
 COMMENT ON FUNCTION meter.seat_spans(bigint, text, daterange) IS 'The seats of a subscription in a period, a row for each time that their number stays the same.';
 
 /*
+ * Allotments as lots of credits: facts of subscriptions, which no job has to write. A
+ * part of a period brings a full one, as free units are not prorated either.
+ */
+CREATE VIEW meter.plan_lot AS
+WITH part AS (
+	SELECT
+		subscription.customer_id, subscription.subscription_id, subscription.anchor, subscription.created_at,
+		plan.every, item.plan_item, item.credit_type, item.pool, item.priority, item.rollover_max, item.rollover_percent, item.rollover_periods, item.seat_item, item.per_seat,
+		coalesce(override.quantity, item.quantity) AS quantity,
+		part.period, part.whole
+	FROM meter.subscription
+	JOIN meter.plan USING (plan, version)
+	JOIN meter.plan_item AS item USING (plan, version)
+	/* Whatever the zone, a date is at most a day and a few hours off the UTC one. */
+	CROSS JOIN LATERAL meter.subscription_parts(subscription.valid, subscription.trial_until, subscription.anchor, plan.every, '-infinity', timezone('UTC', now())::date + 2) AS part
+	LEFT JOIN meter.subscription_override AS override
+		ON override.subscription_id = subscription.subscription_id
+		AND override.plan_item = item.plan_item
+		AND override.valid @> lower(part.period)
+	WHERE item.kind = 'credit'
+), lot AS (
+	SELECT part.*, lower(part.period) AS first_date, '' AS suffix, part.quantity AS amount
+	FROM part
+	UNION ALL
+	/* A seat more than there ever were in the period brings its credits on the day that it comes. */
+	SELECT part.*, lower(held.span), to_char(lower(held.span), '"+"YYYY-MM-DD'), meter.prorate(part.per_seat, coalesce(held.former, 0), held.most, 1)
+	FROM part
+	CROSS JOIN LATERAL (
+		SELECT
+			span.span,
+			max(span.seats) OVER (ORDER BY lower(span.span)) AS most,
+			max(span.seats) OVER (ORDER BY lower(span.span) ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS former
+		FROM meter.seat_spans(part.subscription_id, part.seat_item, part.period) AS span
+	) AS held
+	WHERE part.seat_item IS NOT NULL
+		AND held.most > coalesce(held.former, 0)
+)
+SELECT
+	customer_id,
+	credit_type,
+	plan_item || '#' || subscription_id || suffix || to_char(lower(period), '@YYYY-MM-DD') AS lot_id,
+	amount,
+	pool,
+	priority,
+	first_date,
+	upper(period) AS end_date,
+	CASE WHEN upper(period) = upper(whole) THEN coalesce(rollover_max, meter.prorate(amount, 0, rollover_percent, 100)) END AS rollover_max,
+	CASE WHEN upper(period) = upper(whole) AND num_nonnulls(rollover_max, rollover_percent) = 1 THEN meter.period_boundary(meter.period_number(lower(whole), anchor, every) + 1 + rollover_periods, anchor, every) END AS rollover_end_date,
+	created_at
+FROM lot
+WHERE amount > 0;
+COMMENT ON VIEW meter.plan_lot IS 'The lots of credits that plans have brought: one for each period of each subscription, or part of one, trials too, and one for each time that seats came to bring some. meter.credit_lot has them among all others.';
+
+/*
  * These run with the owner's rights: whoever may subscribe a customer thereby puts
  * the version in use, and has closed periods rated again. While a dump is restored
  * they find nothing, or mark what needs none, which costs time and changes nothing.

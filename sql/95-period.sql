@@ -118,7 +118,7 @@ BEGIN
 		SELECT
 			part.*,
 			item.plan_item, item.kind, item.position, item.description, item.metric, item.dimension, item.timing, item.prorated, item.every AS item_every,
-			item.seat_item, item.per_seat, item.load, item.applies_to, item.term AS in_term, item.periods,
+			item.seat_item, item.per_seat, item.load, item.applies_to, item.term AS in_term, item.periods, item.credit_type, item.pool,
 			override.tariff AS own_tariff,
 			item.tariff,
 			coalesce(override.amount, item.amount) AS amount,
@@ -280,6 +280,12 @@ BEGIN
 			AND priced.value = measured.line_group
 		WHERE (item.dimension IS NULL OR measured.line_group IS NOT NULL)
 			AND (NOT only_due OR upper(item.period) <= item.until)
+	), overage AS (
+		SELECT *
+		FROM meter.credit_overage(
+			(SELECT array_agg(item.customer_id ORDER BY item.subscription_id, item.period_start, item.plan_item) FROM item WHERE item.kind = 'credit' AND (NOT only_due OR upper(item.period) <= item.until)),
+			(SELECT array_agg(item.credit_type ORDER BY item.subscription_id, item.period_start, item.plan_item) FROM item WHERE item.kind = 'credit' AND (NOT only_due OR upper(item.period) <= item.until)),
+			(SELECT array_agg(item.period ORDER BY item.subscription_id, item.period_start, item.plan_item) FROM item WHERE item.kind = 'credit' AND (NOT only_due OR upper(item.period) <= item.until)))
 	), charge AS MATERIALIZED (
 		SELECT
 			line.customer_id, line.subscription_id, line.period_start, line.plan_item, line.line_group,
@@ -299,7 +305,7 @@ BEGIN
 				greatest(0, CASE kind WHEN 'cost_plus' THEN meter.prorate(greatest(rounded, 0), 0, 100 + load, 100) ELSE rounded END - included) AS quantity,
 				scaled.tariff
 			FROM usage_line AS usage_line (since, until, customer_id, subscription_id, valid, anchor, price_since, paid, paid_since, plan, version, currency, every, term, period, whole, period_start,
-				plan_item, kind, "position", description, metric, dimension, timing, prorated, item_every, seat_item, per_seat, load, applies_to, in_term, periods, own_tariff, plan_tariff, amount, item_quantity, percent, escalation, index,
+				plan_item, kind, "position", description, metric, dimension, timing, prorated, item_every, seat_item, per_seat, load, applies_to, in_term, periods, credit_type, pool, own_tariff, plan_tariff, amount, item_quantity, percent, escalation, index,
 				line_group, measured, included, rounded, unpriced, item_tariff)
 			CROSS JOIN LATERAL (SELECT meter.part_tariff(item_tariff, escalation, index, period, whole) AS tariff) AS scaled
 		) AS line
@@ -320,6 +326,46 @@ BEGIN
 			FROM meter.seat_spans(item.subscription_id, item.plan_item, item.period) AS span
 		) AS seats
 		WHERE item.kind = 'seat'
+		UNION ALL
+		SELECT
+			item.customer_id, item.subscription_id, item.period_start, item.plan_item, '',
+			item.period,
+			upper(item.period),
+			taken.consumed,
+			coalesce(item.quantity, 0) + CASE WHEN item.seat_item IS NULL THEN 0 ELSE coalesce(meter.prorate(item.per_seat, 0, (SELECT max(span.seats) FROM meter.seat_spans(item.subscription_id, item.seat_item, item.period) AS span), 1), 0) END,
+			taken.overage,
+			scaled.tariff,
+			CASE WHEN coalesce(item.own_tariff, item.tariff) IS NULL THEN 0 ELSE meter.charge(scaled.tariff, taken.overage) END,
+			CASE
+				WHEN taken.unknown THEN 'there are more than 10000 lots, and the overage is not known'
+				WHEN scaled.tariff IS NULL AND coalesce(item.own_tariff, item.tariff) IS NOT NULL THEN 'the index has no rate'
+				WHEN taken.unpriced_events <> 0 THEN format('%s events have no price in credits, and took none', taken.unpriced_events)
+			END
+		FROM item
+		CROSS JOIN LATERAL (SELECT meter.part_tariff(coalesce(item.own_tariff, item.tariff), item.escalation, item.index, item.period, item.whole) AS tariff) AS scaled
+		CROSS JOIN LATERAL (
+			SELECT
+				coalesce(sum(overage.consumed), 0) AS consumed,
+				CASE WHEN coalesce(bool_and(overage.overage IS NOT NULL OR overage.consumed IS NULL), true) THEN coalesce(sum(overage.overage), 0) END AS overage,
+				coalesce(bool_or(overage.overage IS NULL AND overage.consumed IS NOT NULL), false) AS unknown,
+				max(overage.unpriced_events) AS unpriced_events
+			FROM overage
+			WHERE overage.customer_id = item.customer_id
+				AND overage.credit_type = item.credit_type
+				AND overage.period = item.period
+				AND CASE
+					WHEN item.pool IS NOT NULL THEN overage.pool = item.pool
+					ELSE overage.pool IS NULL OR NOT EXISTS (
+						SELECT FROM item AS named
+						WHERE named.subscription_id = item.subscription_id
+							AND named.period_start = item.period_start
+							AND named.kind = 'credit'
+							AND named.credit_type = item.credit_type
+							AND named.pool = overage.pool)
+				END
+		) AS taken
+		WHERE item.kind = 'credit'
+			AND (NOT only_due OR upper(item.period) <= item.until)
 		UNION ALL
 		SELECT
 			item.customer_id, item.subscription_id, item.period_start, item.plan_item, '',
@@ -428,7 +474,7 @@ BEGIN
 		line.customer_id, line.subscription_id, item.plan, item.version, item.currency,
 		item.period, item.whole, line.plan_item, item.kind, line.line_group, item.position, coalesce(item.description, metric.description),
 		line.service, line.due,
-		item.metric, line.measured, line.included, trim_scale(line.quantity), line.tariff, trim_scale(line.amount), line.problem
+		coalesce(item.metric, item.credit_type), line.measured, line.included, trim_scale(line.quantity), line.tariff, trim_scale(line.amount), line.problem
 	FROM line
 	JOIN item
 		ON item.subscription_id = line.subscription_id
@@ -440,7 +486,7 @@ BEGIN
 		AND NOT (line.optional AND line.amount = 0);
 END
 $$;
-COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) IS 'What customers are charged, a row a line: for the n-th customer in periods that end after the n-th since and begin by the n-th until (finite); with only_due, what is due by then, in its invoice''s sense. as_plan and as_version put the subscriptions to a plan on another version, for a preview. The line''s key is subscription_id, lower(period), plan_item and line_group. measured is the metric''s quantity, or the most seats; quantity what the tariff charges, rounded, less what is included; amount is exact, and NULL where problem says why there is no price. Commitments, discounts and caps have a line only where they come to something.';
+COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) IS 'What customers are charged, a row a line: for the n-th customer in periods that end after the n-th since and begin by the n-th until (finite); with only_due, what is due by then, in its invoice''s sense. as_plan and as_version put the subscriptions to a plan on another version, for a preview. The line''s key is subscription_id, lower(period), plan_item and line_group. measured is the metric''s quantity, the most seats, or the credits taken, of which metric is the type; quantity what the tariff charges, rounded, less what is included; amount is exact, and NULL where problem says why there is no price. Commitments, discounts and caps have a line only where they come to something.';
 REVOKE ALL ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) FROM PUBLIC;
 
 CREATE FUNCTION meter.preview_migration(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, as_of timestamptz DEFAULT now())
