@@ -18,7 +18,7 @@ COMMENT ON TABLE meter.setting IS 'The defaults of this database, in one row. Ch
 COMMENT ON COLUMN meter.setting.currency IS 'ISO 4217 code of the currency that reports are in. Default USD.';
 COMMENT ON COLUMN meter.setting.timezone IS 'Time zone, by its tzdata name, of a customer that has none of its own. Default UTC.';
 COMMENT ON COLUMN meter.setting.grace IS 'How long a billing period stays open for late events after its end. Default 1 day.';
-COMMENT ON COLUMN meter.setting.rounding IS 'round, ceil or floor: how a billed quantity is rounded where a plan item rounds it and does not say how. Default round, which is half away from zero.';
+COMMENT ON COLUMN meter.setting.rounding IS 'round, ceil or floor: how a billed quantity is rounded where a metric rounds it and does not say how. Default round, which is half away from zero.';
 COMMENT ON COLUMN meter.setting.builtin IS 'True while the row is as the extension made it; a change makes it false. Only then is it dumped.';
 COMMENT ON COLUMN meter.setting.only_row IS 'Always true: the table has one row.';
 

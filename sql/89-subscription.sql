@@ -159,14 +159,34 @@ WITH part AS (
 	FROM part
 	UNION ALL
 	/* A seat more than there ever were in the period brings its credits on the day that it comes. */
-	SELECT part.*, lower(held.span), to_char(lower(held.span), '"+"YYYY-MM-DD'), meter.prorate(part.per_seat, coalesce(held.former, 0), held.most, 1)
+	SELECT part.*, held.day, to_char(held.day, '"+"YYYY-MM-DD'), meter.prorate(part.per_seat, coalesce(held.former, 0), held.most, 1)
 	FROM part
 	CROSS JOIN LATERAL (
 		SELECT
-			span.span,
-			max(span.seats) OVER (ORDER BY lower(span.span)) AS most,
-			max(span.seats) OVER (ORDER BY lower(span.span) ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS former
-		FROM meter.seat_spans(part.subscription_id, part.seat_item, part.period) AS span
+			counted.day,
+			max(counted.seats) OVER (ORDER BY counted.day) AS most,
+			max(counted.seats) OVER (ORDER BY counted.day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS former
+		FROM (
+			SELECT
+				bound.day,
+				(
+					SELECT sum(seat.quantity)
+					FROM meter.subscription_seat AS seat
+					WHERE seat.subscription_id = part.subscription_id
+						AND seat.plan_item = part.seat_item
+						AND seat.valid @> bound.day
+				) AS seats
+			FROM (
+				SELECT lower(part.period) AS day
+				UNION
+				SELECT lower(seat.valid)
+				FROM meter.subscription_seat AS seat
+				WHERE seat.subscription_id = part.subscription_id
+					AND seat.plan_item = part.seat_item
+					AND lower(seat.valid) > lower(part.period)
+					AND lower(seat.valid) < upper(part.period)
+			) AS bound
+		) AS counted
 	) AS held
 	WHERE part.seat_item IS NOT NULL
 		AND held.most > coalesce(held.former, 0)

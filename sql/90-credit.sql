@@ -187,7 +187,7 @@ BEGIN
 	END IF;
 	INSERT INTO meter.billing_account (customer_id)
 	VALUES (lock_closing.customer_id)
-	ON CONFLICT (customer_id) DO NOTHING;
+	ON CONFLICT ON CONSTRAINT billing_account_pkey DO NOTHING;
 	PERFORM FROM meter.billing_account AS account WHERE account.customer_id = lock_closing.customer_id FOR UPDATE;
 END
 $$;

@@ -420,7 +420,7 @@ WITH allowance AS (
 	SELECT
 		usage.customer_id, usage.subscription_id, usage.plan, usage.version, usage.period, usage.plan_item, usage.metric, usage.state,
 		greatest(usage.measured, 0) AS used,
-		coalesce(usage.included, 0) + coalesce(meter.included_quantity(item.tariff), 0) AS allowance
+		coalesce(usage.included, 0) + CASE WHEN item.kind = 'credit' THEN 0 ELSE coalesce(meter.included_quantity(item.tariff), 0) END AS allowance
 	FROM meter.period_usage AS usage
 	JOIN meter.plan_item AS item USING (plan, version, plan_item)
 	WHERE item.dimension IS NULL
@@ -433,7 +433,7 @@ SELECT
 FROM allowance
 WHERE allowance > 0
 	AND allowance < 100000000000000000000;
-COMMENT ON VIEW meter.allowance_use IS 'How much of what a period includes was used, by customer, period and plan item: of included units, free units, and units in a first tier at price zero. used_share is 1 where all is used, and above where there is overage.';
+COMMENT ON VIEW meter.allowance_use IS 'How much of what a period includes was used, by customer, period and plan item: of allotments of credits, included units, free units, and units in a first tier at price zero. used_share is 1 where all is used, and above where there is overage.';
 
 CREATE VIEW meter.allowance_spread AS
 SELECT
@@ -882,6 +882,7 @@ BEGIN
 		ON closed.ends > change.since
 		AND closed.closed_at < change.at
 	GROUP BY change.card, change.item
+	ORDER BY change.card COLLATE "C", change.item COLLATE "C"
 	LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'the rates of "%" in card "%" cannot change before %: periods until then are invoiced by them', kept.item, kept.card, kept.closed_until
@@ -914,11 +915,11 @@ BEGIN
 	EXECUTE format('GRANT INSERT, UPDATE, DELETE ON meter.subscription, meter.subscription_seat, meter.subscription_override, meter.billing_account, meter.invoice_mark, meter.billing_problem TO %s', role);
 	EXECUTE format('GRANT INSERT, UPDATE ON meter.invoice, meter.invoice_line, meter.money_credit, meter.money_credit_use TO %s', role);
 	EXECUTE format('GRANT INSERT (job, total), UPDATE (state, done, updated_at) ON meter.job TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.subscribe(text, text, integer, date, date, date), meter.find_subscription(bigint), meter.change_plan(bigint, text, integer, text, timestamptz), meter.cancel_subscription(bigint, text, timestamptz), meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz), meter.rate_lines(text[], date[], date[], boolean, text, integer), meter.due_lines(text[], date[], date[], boolean), meter.open_since(text), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.pay_by_credit(bigint[]) TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.subscribe(text, text, integer, date, date, date), meter.find_subscription(bigint), meter.change_plan(bigint, text, integer, text, timestamptz), meter.cancel_subscription(bigint, text, timestamptz), meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz), meter.credit_overage(text[], text[], daterange[]), meter.rate_lines(text[], date[], date[], boolean, text, integer), meter.due_lines(text[], date[], date[], boolean), meter.open_since(text), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.pay_by_credit(bigint[]), meter.line_events(text, daterange, text, integer, text, text), meter.explain(bigint, integer), meter.explain_text(bigint, integer, boolean) TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON PROCEDURE meter.close_periods(date, timestamptz, integer, text) TO %s', role);
 END
 $$;
-COMMENT ON FUNCTION meter.allow_billing(regrole) IS 'Grants a role what it takes to subscribe customers, preview, close periods and finalize invoices; it can read all of schema meter then. Not to make plans, nor to void invoices.';
+COMMENT ON FUNCTION meter.allow_billing(regrole) IS 'Grants a role what it takes to subscribe customers, preview, close periods, and finalize and explain invoices; it can read all of schema meter then. Not to make plans, nor to void invoices.';
 REVOKE ALL ON FUNCTION meter.allow_billing(regrole) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION meter.pay_by_credit(bigint[]), meter.due_lines(text[], date[], date[], boolean), meter.open_since(text), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.void_invoice(bigint, text, boolean) FROM PUBLIC;

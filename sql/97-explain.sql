@@ -121,7 +121,10 @@ BEGIN
 	IF line.measured IS NOT NULL AND line.metric IS NOT NULL THEN
 		RETURN QUERY VALUES (
 			'measured', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, line.measured, NULL::numeric, NULL::numeric, NULL::numeric, line.metric);
-		IF line.included > 0 THEN
+		IF line.kind = 'credit' THEN
+			RETURN QUERY VALUES (
+				'covered', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, line.quantity - line.measured, NULL::numeric, NULL::numeric, NULL::numeric, 'covered by lots');
+		ELSIF line.included > 0 THEN
 			RETURN QUERY VALUES (
 				'included', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, -line.included, NULL::numeric, NULL::numeric, NULL::numeric, 'included in the period');
 		END IF;
@@ -149,11 +152,25 @@ BEGIN
 		shared := line.exact_amount;
 		RETURN QUERY
 		WITH event AS MATERIALIZED (
-			SELECT event.*, meter.allocate(shared, event.quantity) OVER (ORDER BY event.occurred_at, event.event_id) AS share
-			FROM meter.line_events(line.customer_id, line.period, line.plan, line.version, line.plan_item, line.line_group) AS event
-			WHERE event.quantity > 0
+			SELECT event.*, meter.allocate(shared, event.weight) OVER (ORDER BY event.occurred_at, event.event_id) AS share
+			FROM (
+				SELECT measured.event_id, measured.occurred_at, measured.usage_date, measured.item, measured.action, measured.variant, measured.user_id, measured.quantity, measured.quantity AS weight
+				FROM meter.line_events(line.customer_id, line.period, line.plan, line.version, line.plan_item, line.line_group) AS measured
+				WHERE line.kind <> 'credit'
+				UNION ALL
+				/* Credits are charged where no lot covers them. */
+				SELECT taken.event_id, taken.occurred_at, taken.usage_date, taken.action, NULL, NULL, NULL, taken.overage, taken.overage
+				FROM meter.credit_ledger_event AS taken
+				WHERE line.kind = 'credit'
+					AND taken.customer_id = line.customer_id
+					AND taken.credit_type = line.metric
+					AND taken.usage_date >= lower(line.period)
+					AND taken.usage_date < upper(line.period)
+					AND (priced.pool IS NULL OR taken.pool = priced.pool)
+			) AS event
+			WHERE event.weight > 0
 		), difference AS (
-			SELECT line.measured - coalesce(sum(event.quantity), 0) AS quantity
+			SELECT CASE line.kind WHEN 'credit' THEN line.quantity ELSE line.measured END - coalesce(sum(event.quantity), 0) AS quantity
 			FROM event
 		)
 		SELECT fact.*
@@ -183,7 +200,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION meter.explain(bigint, integer) IS 'Why a line of an invoice is what it is, a row a fact. section says which: line; measured and included, the quantity; tier, discount, maximum and minimum, how the tariff charged it, adding up to exact; seats, their number over time; day and event, what the quantity is made of, each with its share by quantity of the exact amount, which add up to it exactly; since, what came or went after the line was written; exact and rounded, the amount; invoiced, what was invoiced for the same before. Reads the customer''s events of the period.';
+COMMENT ON FUNCTION meter.explain(bigint, integer) IS 'Why a line of an invoice is what it is, a row a fact. section says which: line; measured and included, or of credits covered, the quantity; tier, discount, maximum and minimum, how the tariff charged it, adding up to exact; seats, their number over time; day and event, what the quantity is made of, each with its share by quantity of the exact amount, which add up to it exactly; since, what came or went after the line was written; exact and rounded, the amount; invoiced, what was invoiced for the same before. Reads the customer''s events of the period.';
 
 CREATE FUNCTION meter.explain_text(invoice_id bigint, line_number integer, events boolean DEFAULT false) RETURNS text
 LANGUAGE sql STABLE
@@ -193,6 +210,7 @@ BEGIN ATOMIC
 			WHEN 'line' THEN fact.note || CASE WHEN fact.item IS NULL THEN '' ELSE ' (' || fact.item || ')' END
 			WHEN 'measured' THEN '  measured: ' || fact.quantity || ' ' || fact.note
 			WHEN 'included' THEN '  included: ' || fact.quantity
+			WHEN 'covered' THEN '  covered by credits: ' || fact.quantity
 			WHEN 'seats' THEN '  from ' || fact.day || ', ' || fact.note || ': ' || fact.quantity || ' seats'
 			WHEN 'tier' THEN '  ' || fact.note || ': ' || fact.quantity || ' at ' || fact.price || CASE WHEN fact.per = 1 THEN '' ELSE ' per ' || fact.per END || ' = ' || fact.amount
 			WHEN 'day' THEN '  ' || fact.day || coalesce(' ' || fact.item, '') || ': ' || fact.quantity || ' in ' || fact.events || ' events = ' || fact.amount

@@ -19,7 +19,7 @@ CREATE VIEW pg_temp.disagreement AS
 SELECT line.invoice_id FROM meter.invoice LEFT JOIN meter.invoice_line AS line USING (invoice_id) GROUP BY line.invoice_id, total HAVING sum(amount) IS DISTINCT FROM total;
 
 -- Nothing is due, and what cannot be done is refused.
-CALL meter.close_periods(as_of => '2026-02-02 00:00+00');
+CALL meter.close_periods(as_of => '2023-02-02 00:00+00');
 SELECT count(*) FROM meter.invoice;
 CALL meter.close_periods(batch_customers => 0);
 CALL meter.close_periods(state => 'void');
@@ -28,92 +28,92 @@ CALL meter.close_periods();
 ROLLBACK;
 
 -- What is in advance is due when its period begins, the rest when it ends, each after the grace.
-SELECT meter.subscribe('a', 'basic', since => '2026-01-01') AS a \gset
-INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('a', '1', '2026-01-05 00:00+00', 'gpt', '{"input_tokens": 7}'), ('a', '2', '2026-02-05 00:00+00', NULL, '{"input_tokens": 1000}');
-CALL meter.close_periods(as_of => '2026-01-01 23:59+00');
+SELECT meter.subscribe('a', 'basic', since => '2023-01-01') AS a \gset
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('a', '1', '2023-01-05 00:00+00', 'gpt', '{"input_tokens": 7}'), ('a', '2', '2023-02-05 00:00+00', NULL, '{"input_tokens": 1000}');
+CALL meter.close_periods(as_of => '2023-01-01 23:59+00');
 TABLE pg_temp.invoices;
-CALL meter.close_periods(as_of => '2026-01-02 00:00+00');
+CALL meter.close_periods(as_of => '2023-01-02 00:00+00');
 TABLE pg_temp.invoices;
-CALL meter.close_periods(as_of => '2026-02-01 23:59:59+00');
+CALL meter.close_periods(as_of => '2023-02-01 23:59:59+00');
 TABLE pg_temp.invoices;
-SELECT plan_item, period, rated_amount, invoiced, amount FROM meter.preview_lines('a', '2026-02-01 12:00+00') ORDER BY period, position;
-CALL meter.close_periods(as_of => '2026-02-02 00:00+00');
+SELECT plan_item, period, rated_amount, invoiced, amount FROM meter.preview_lines('a', '2023-02-01 12:00+00') ORDER BY period, position;
+CALL meter.close_periods(as_of => '2023-02-02 00:00+00');
 TABLE pg_temp.invoices;
 SELECT * FROM pg_temp.lines;
 SELECT customer_id, billed_until, closed_until, meter.closed_until(customer_id) FROM meter.billing_account;
-SELECT period, state FROM meter.billing_period WHERE customer_id = 'a' AND lower(period) < '2026-03-01' ORDER BY period;
+SELECT period, state FROM meter.billing_period WHERE customer_id = 'a' AND lower(period) < '2023-03-01' ORDER BY period;
 -- Twice changes nothing, nor does an earlier instant.
-CALL meter.close_periods(as_of => '2026-02-02 00:00+00');
-CALL meter.close_periods(as_of => '2026-01-02 00:00+00');
+CALL meter.close_periods(as_of => '2023-02-02 00:00+00');
+CALL meter.close_periods(as_of => '2023-01-02 00:00+00');
 SELECT count(*), sum(total) FROM meter.invoice;
 SELECT job, state, done, total FROM meter.job_progress WHERE job = 'close_periods';
 
 -- 7 tokens came to 0.014, invoiced as 0.01. Another one makes it 0.016: the adjustment is 0.01. It does not count in February.
-INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('a', 'late', '2026-01-31 23:00+00', '{"input_tokens": 1}');
-SELECT plan_item, period, rated_amount, invoiced, amount FROM meter.preview_lines('a', '2026-02-03 00:00+00') WHERE amount <> 0 ORDER BY period, plan_item;
-CALL meter.close_periods(as_of => '2026-02-03 00:00+00');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('a', 'late', '2023-01-31 23:00+00', '{"input_tokens": 1}');
+SELECT plan_item, period, rated_amount, invoiced, amount FROM meter.preview_lines('a', '2023-02-03 00:00+00') WHERE amount <> 0 ORDER BY period, plan_item;
+CALL meter.close_periods(as_of => '2023-02-03 00:00+00');
 SELECT * FROM pg_temp.lines WHERE adj;
 -- The same event, rolled up now, is no news.
 DO $$ BEGIN FOR i IN 1..600 LOOP PERFORM meter.refresh_now(); EXIT WHEN NOT EXISTS (SELECT FROM meter.unconsumed_event); COMMIT; PERFORM pg_sleep(0.05); END LOOP; END $$;
 SELECT customer_id, since FROM meter.invoice_mark;
-CALL meter.close_periods(as_of => '2026-02-03 00:00+00');
+CALL meter.close_periods(as_of => '2023-02-03 00:00+00');
 SELECT count(*) FROM meter.invoice_mark;
 SELECT count(*), sum(total) FROM meter.invoice;
 -- Late and rolled up already; taken back; and a cost that was corrected.
-INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('a', 'later', '2026-01-31 23:00+00', '{"input_tokens": 5000, "gb": 3}');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('a', 'later', '2023-01-31 23:00+00', '{"input_tokens": 5000, "gb": 3}');
 DO $$ BEGIN FOR i IN 1..600 LOOP PERFORM meter.refresh_now(); EXIT WHEN NOT EXISTS (SELECT FROM meter.unconsumed_event); COMMIT; PERFORM pg_sleep(0.05); END LOOP; END $$;
-CALL meter.close_periods(as_of => '2026-02-04 00:00+00');
+CALL meter.close_periods(as_of => '2023-02-04 00:00+00');
 SELECT meter.void_event('a', 'later', 'a mistake');
-CALL meter.close_periods(as_of => '2026-02-05 00:00+00');
+CALL meter.close_periods(as_of => '2023-02-05 00:00+00');
 UPDATE meter.rate SET price = 4 WHERE item = 'gpt';
 DO $$ BEGIN FOR i IN 1..600 LOOP PERFORM meter.refresh_now(); EXIT WHEN NOT EXISTS (SELECT FROM meter.unconsumed_event) AND NOT EXISTS (SELECT FROM meter.usage_mark); COMMIT; PERFORM pg_sleep(0.05); END LOOP; END $$;
-CALL meter.close_periods(as_of => '2026-02-06 00:00+00');
+CALL meter.close_periods(as_of => '2023-02-06 00:00+00');
 SELECT n, period, plan_item, rev, adj, quantity, exact, rated, amount FROM pg_temp.lines WHERE adj;
 -- All invoices together are what is rated.
-SELECT plan_item, period_start, sum(amount) AS invoiced, (SELECT meter.round_money(rated.amount, 'USD') FROM meter.rate_lines('{a}', '{-infinity}', '{2026-01-31}') AS rated WHERE rated.plan_item = line.plan_item AND lower(rated.period) = period_start) AS rated
-FROM meter.invoice_line AS line WHERE period_start = '2026-01-01' GROUP BY plan_item, period_start ORDER BY plan_item;
+SELECT plan_item, period_start, sum(amount) AS invoiced, (SELECT meter.round_money(rated.amount, 'USD') FROM meter.rate_lines('{a}', '{-infinity}', '{2023-01-31}') AS rated WHERE rated.plan_item = line.plan_item AND lower(rated.period) = period_start) AS rated
+FROM meter.invoice_line AS line WHERE period_start = '2023-01-01' GROUP BY plan_item, period_start ORDER BY plan_item;
 TABLE pg_temp.disagreement;
 
 -- A plan change gives back what was paid in advance; an adjustment goes on the next invoice.
-SELECT meter.change_plan(:a, 'pro', effective => 'today', as_of => '2026-02-15 12:00+00') AS a2 \gset
-SELECT plan, plan_item, period, rated_amount, invoiced, amount FROM meter.preview_lines('a', '2026-02-15 12:00+00') ORDER BY period, position;
-CALL meter.close_periods(as_of => '2026-02-16 00:00+00');
-SELECT invoice.invoice_date, plan, plan_item, period, revision, adjustment, rated_amount, line.amount FROM meter.invoice_line AS line JOIN meter.invoice USING (invoice_id) WHERE line.customer_id = 'a' AND invoice_date > '2026-02-05' ORDER BY invoice_id, line_number;
+SELECT meter.change_plan(:a, 'pro', effective => 'today', as_of => '2023-02-15 12:00+00') AS a2 \gset
+SELECT plan, plan_item, period, rated_amount, invoiced, amount FROM meter.preview_lines('a', '2023-02-15 12:00+00') ORDER BY period, position;
+CALL meter.close_periods(as_of => '2023-02-16 00:00+00');
+SELECT invoice.invoice_date, plan, plan_item, period, revision, adjustment, rated_amount, line.amount FROM meter.invoice_line AS line JOIN meter.invoice USING (invoice_id) WHERE line.customer_id = 'a' AND invoice_date > '2023-02-05' ORDER BY invoice_id, line_number;
 -- The day's last change: what the one before was invoiced goes back altogether.
-SELECT meter.change_plan(:a2, 'basic', effective => '2026-02-15') AS a3 \gset
-SELECT meter.cancel_subscription(:a3, '2026-03-01');
-CALL meter.close_periods(as_of => '2026-03-02 00:00+00');
-SELECT invoice.invoice_date, plan, plan_item, period, revision, adjustment, rated_amount, line.amount FROM meter.invoice_line AS line JOIN meter.invoice USING (invoice_id) WHERE line.customer_id = 'a' AND invoice_date > '2026-02-15' ORDER BY invoice_id, line_number;
-SELECT plan, plan_item, period_start, sum(amount) FROM meter.invoice_line WHERE customer_id = 'a' AND period_start >= '2026-02-01' GROUP BY 1, 2, 3 ORDER BY 3, 1, 2;
-CALL meter.close_periods(as_of => '2027-01-01 00:00+00');
-SELECT count(*) FROM meter.invoice WHERE invoice_date > '2026-03-01';
+SELECT meter.change_plan(:a2, 'basic', effective => '2023-02-15') AS a3 \gset
+SELECT meter.cancel_subscription(:a3, '2023-03-01');
+CALL meter.close_periods(as_of => '2023-03-02 00:00+00');
+SELECT invoice.invoice_date, plan, plan_item, period, revision, adjustment, rated_amount, line.amount FROM meter.invoice_line AS line JOIN meter.invoice USING (invoice_id) WHERE line.customer_id = 'a' AND invoice_date > '2023-02-15' ORDER BY invoice_id, line_number;
+SELECT plan, plan_item, period_start, sum(amount) FROM meter.invoice_line WHERE customer_id = 'a' AND period_start >= '2023-02-01' GROUP BY 1, 2, 3 ORDER BY 3, 1, 2;
+CALL meter.close_periods(as_of => '2024-01-01 00:00+00');
+SELECT count(*) FROM meter.invoice WHERE invoice_date > '2023-03-01';
 
 -- Seats and overrides that come later for a closed period are adjusted, too.
-SELECT meter.subscribe('late', 'basic', since => '2026-01-01', until => '2026-02-01') AS late \gset
-CALL meter.close_periods(as_of => '2026-03-02 00:00+00');
+SELECT meter.subscribe('late', 'basic', since => '2023-01-01', until => '2023-02-01') AS late \gset
+CALL meter.close_periods(as_of => '2023-03-02 00:00+00');
 INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) VALUES (:late, 'fee', 20);
-CALL meter.close_periods(as_of => '2026-03-02 00:00+00');
+CALL meter.close_periods(as_of => '2023-03-02 00:00+00');
 SELECT invoice_date, total FROM meter.invoice WHERE customer_id = 'late' ORDER BY invoice_id;
 
 -- Each in its zone and currency; several periods that wait are an invoice each.
 INSERT INTO meter.customer_zone (customer_id, timezone) VALUES ('k', 'Pacific/Kiritimati'), ('h', 'Pacific/Honolulu');
-SELECT meter.subscribe(customer, 'eur', since => '2026-01-01') FROM (VALUES ('k'), ('h')) AS customer (customer);
-SELECT meter.subscribe('k', 'basic', since => '2026-01-15') IS NOT NULL AS k;
-CALL meter.close_periods(as_of => '2026-02-01 10:00+00');
+SELECT meter.subscribe(customer, 'eur', since => '2023-01-01') FROM (VALUES ('k'), ('h')) AS customer (customer);
+SELECT meter.subscribe('k', 'basic', since => '2023-01-15') IS NOT NULL AS k;
+CALL meter.close_periods(as_of => '2023-02-01 10:00+00');
 SELECT customer, currency, invoice_date, total FROM pg_temp.invoices WHERE customer IN ('h', 'k');
-CALL meter.close_periods(upto => '2026-03-31', as_of => '2026-06-01 00:00+00');
+CALL meter.close_periods(upto => '2023-03-31', as_of => '2023-06-01 00:00+00');
 SELECT customer, currency, invoice_date, total FROM pg_temp.invoices WHERE customer IN ('h', 'k');
 
 -- A bad customer is told of, and the others are billed.
-SELECT meter.subscribe('bad', 'huge', since => '2026-01-01'), meter.subscribe('good' || i, 'eur', since => '2026-03-01', until => '2026-04-01') FROM generate_series(1, 1) AS i;
-SELECT meter.subscribe('good' || i, 'eur', since => '2026-03-01', until => '2026-04-01') FROM generate_series(2, 5) AS i;
-CALL meter.close_periods(upto => '2026-04-01', as_of => '2026-06-01 00:00+00', batch_customers => 3);
+SELECT meter.subscribe('bad', 'huge', since => '2023-01-01'), meter.subscribe('good' || i, 'eur', since => '2023-03-01', until => '2023-04-01') FROM generate_series(1, 1) AS i;
+SELECT meter.subscribe('good' || i, 'eur', since => '2023-03-01', until => '2023-04-01') FROM generate_series(2, 5) AS i;
+CALL meter.close_periods(upto => '2023-04-01', as_of => '2023-06-01 00:00+00', batch_customers => 3);
 SELECT customer, invoice_date, total FROM pg_temp.invoices WHERE customer ~ 'good|bad';
 SELECT customer_id, state, problem FROM meter.period_problem WHERE customer_id = 'bad' AND state = 'not closed';
 SELECT job, state, done, total FROM meter.job_progress WHERE job = 'close_periods';
 INSERT INTO meter.subscription_override (subscription_id, plan_item, quantity) SELECT subscription_id, 'fee', 1e-19 FROM meter.subscription WHERE customer_id = 'bad';
 INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) SELECT subscription_id, 'fee', 0 FROM meter.subscription WHERE customer_id = 'bad';
-CALL meter.close_periods(upto => '2026-04-01', as_of => '2026-06-01 00:00+00');
+CALL meter.close_periods(upto => '2023-04-01', as_of => '2023-06-01 00:00+00');
 SELECT customer, invoice_date, total FROM pg_temp.invoices WHERE customer ~ 'bad';
 SELECT count(*) FROM meter.billing_problem;
 
@@ -127,8 +127,8 @@ INSERT INTO meter.invoice_line (invoice_id, line_number, customer_id, subscripti
 SELECT invoice_id, 99, customer_id, subscription_id, period_start, plan_item, line_group, 99, adjustment, plan, version, kind, period, service, exact_amount, rated_amount, amount FROM meter.invoice_line WHERE invoice_id = 1;
 TRUNCATE meter.invoice_line;
 TRUNCATE meter.invoice CASCADE;
-SELECT meter.subscribe('draft', 'basic', since => '2026-05-01', until => '2026-05-11') IS NOT NULL AS draft;
-CALL meter.close_periods(as_of => '2026-05-13 00:00+00', upto => '2026-05-12', state => 'draft');
+SELECT meter.subscribe('draft', 'basic', since => '2023-05-01', until => '2023-05-11') IS NOT NULL AS draft;
+CALL meter.close_periods(as_of => '2023-05-13 00:00+00', upto => '2023-05-12', state => 'draft');
 SELECT state, total FROM pg_temp.invoices WHERE customer = 'draft';
 UPDATE meter.invoice_line SET tax_code = 'S' WHERE customer_id = 'draft';
 SELECT count(meter.finalize_invoice(invoice_id)) FROM meter.invoice WHERE customer_id = 'draft';
@@ -140,13 +140,13 @@ SELECT meter.finalize_invoice(1);
 SELECT max(invoice_id) AS paid FROM meter.invoice WHERE customer_id = 'good1' \gset
 SELECT meter.void_invoice(:paid, 'wrong address') AS note \gset
 SELECT kind, state, total FROM pg_temp.invoices WHERE customer = 'good1';
-CALL meter.close_periods(upto => '2026-04-01', as_of => '2026-06-01 00:00+00');
+CALL meter.close_periods(upto => '2023-04-01', as_of => '2023-06-01 00:00+00');
 SELECT kind, state, total FROM pg_temp.invoices WHERE customer = 'good1';
 SELECT max(invoice_id) AS paid FROM meter.invoice WHERE customer_id = 'good2' \gset
 SELECT meter.void_invoice(:paid, 'a gift', rebill => false) AS note \gset
-CALL meter.close_periods(upto => '2026-04-01', as_of => '2026-06-01 00:00+00');
+CALL meter.close_periods(upto => '2023-04-01', as_of => '2023-06-01 00:00+00');
 INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) SELECT subscription_id, 'fee', 6 FROM meter.subscription WHERE customer_id = 'good2';
-CALL meter.close_periods(upto => '2026-04-01', as_of => '2026-06-01 00:00+00');
+CALL meter.close_periods(upto => '2023-04-01', as_of => '2023-06-01 00:00+00');
 SELECT kind, state, total FROM pg_temp.invoices WHERE customer = 'good2';
 SELECT meter.void_invoice(:note, 'no');
 SELECT operation, customer_id, reason FROM meter.audit_log WHERE operation = 'void_invoice' ORDER BY audit_id;
@@ -172,12 +172,12 @@ INSERT INTO meter.rate (card, item, unit, price) VALUES ('list', 'gpt', 'input_t
 SELECT meter.publish_plan('indexed') IS NOT NULL AS in_use;
 SELECT max(closed_until) FROM meter.billing_account;
 INSERT INTO meter.rate (card, item, unit, price) VALUES ('list', 'mini', 'input_tokens', 1);
-INSERT INTO meter.rate (card, item, unit, price, valid) VALUES ('credit', 'chat', 'actions', 1, '[2026-05-10 09:00+00,)');
-INSERT INTO meter.rate (card, item, unit, price, valid) VALUES ('credit', 'chat', 'actions', 1, '[2026-05-11 00:00+00,)');
+INSERT INTO meter.rate (card, item, unit, price, valid) VALUES ('credit', 'chat', 'actions', 1, '[2023-05-10 09:00+00,)');
+INSERT INTO meter.rate (card, item, unit, price, valid) VALUES ('credit', 'chat', 'actions', 1, '[2023-05-11 00:00+00,)');
 INSERT INTO meter.rate (card, item, unit, price) VALUES ('free', 'chat', 'actions', 1), ('cost', 'chat', 'actions', 1);
 UPDATE meter.rate SET price = 2 WHERE card = 'list';
-UPDATE meter.rate SET valid = '(,2026-05-01)' WHERE card = 'list';
-UPDATE meter.rate SET valid = '(,2026-06-01)' WHERE card = 'list';
+UPDATE meter.rate SET valid = '(,2023-05-01)' WHERE card = 'list';
+UPDATE meter.rate SET valid = '(,2023-06-01)' WHERE card = 'list';
 DELETE FROM meter.rate WHERE card = 'list';
 DELETE FROM meter.rate WHERE card IN ('credit', 'free');
 -- A restore brings it back.
@@ -187,9 +187,9 @@ INSERT INTO meter.rate (card, item, unit, price, recorded_at) VALUES ('list', 'm
 CREATE ROLE meter_regress_biller;
 SELECT meter.allow_billing('meter_regress_biller');
 SET ROLE meter_regress_biller;
-SELECT meter.subscribe('z', 'basic', since => '2026-05-01') IS NOT NULL AS z;
-SELECT plan_item, amount FROM meter.preview_lines('z', '2026-05-02 00:00+00') ORDER BY plan_item;
-CALL meter.close_periods(as_of => '2026-05-03 00:00+00', upto => '2026-05-12');
+SELECT meter.subscribe('z', 'basic', since => '2023-05-01') IS NOT NULL AS z;
+SELECT plan_item, amount FROM meter.preview_lines('z', '2023-05-02 00:00+00') ORDER BY plan_item;
+CALL meter.close_periods(as_of => '2023-05-03 00:00+00', upto => '2023-05-12');
 SELECT state, total FROM meter.invoice WHERE customer_id = 'z';
 DELETE FROM meter.invoice WHERE customer_id = 'z';
 INSERT INTO meter.plan (plan, currency) VALUES ('cheap', 'USD');

@@ -20,25 +20,25 @@ SELECT plan_item, count(*), sum(amount) FROM meter.invoice_preview WHERE custome
 SELECT plan_item, state, count(*) FROM meter.period_usage WHERE customer_id = 'now' GROUP BY plan_item, state ORDER BY plan_item;
 
 -- Every line, current to the last committed event, as of an instant.
-SELECT meter.subscribe('a', 'p', since => '2026-01-01');
+SELECT meter.subscribe('a', 'p', since => '2023-01-01');
 INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES
-	('a', '1', '2026-01-05 00:00+00', 'gpt', '{"input_tokens": 1700}'),
-	('a', '2', '2026-01-31 23:59:59+00', 'gpt', '{"input_tokens": 1}'),
-	('a', '3', '2026-02-01 00:00+00', 'mini', '{"input_tokens": 150}');
+	('a', '1', '2023-01-05 00:00+00', 'gpt', '{"input_tokens": 1700}'),
+	('a', '2', '2023-01-31 23:59:59+00', 'gpt', '{"input_tokens": 1}'),
+	('a', '3', '2023-02-01 00:00+00', 'mini', '{"input_tokens": 150}');
 SELECT period, due, plan_item, line_group, description, measured, included, quantity, tariff, exact_amount, rated_amount, invoiced, amount, problem
-FROM meter.preview_lines('a', '2026-02-10 00:00+00')
+FROM meter.preview_lines('a', '2023-02-10 00:00+00')
 ORDER BY period, position, line_group;
 SELECT customer_id, plan_item, line_group, state, problem FROM meter.period_problem;
-SELECT period, plan_item, allowance, used, used_share FROM meter.allowance_use WHERE customer_id = 'a' AND lower(period) < '2026-03-01' ORDER BY period;
+SELECT period, plan_item, allowance, used, used_share FROM meter.allowance_use WHERE customer_id = 'a' AND lower(period) < '2023-03-01' ORDER BY period;
 SELECT meter.included_quantity('at 1'), meter.included_quantity('at 1; free 5'), meter.included_quantity('graduated: up to 1000 at 0; above at 1; free 200'), meter.included_quantity('volume: up to 10 at 0; above at 1');
 -- A spread over customers.
-SELECT meter.subscribe('s' || i, 'p', since => '2026-01-01', until => '2026-02-01') FROM generate_series(1, 9) AS i;
-INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) SELECT 's' || i, '1', '2026-01-05 00:00+00', meter.usage('input_tokens', 150 * i) FROM generate_series(1, 9) AS i;
-SELECT customers, round(p50::numeric, 6) AS p50, round(p75::numeric, 6) AS p75, round(p80::numeric, 6) AS p80, round(p90::numeric, 6) AS p90, share_under_half FROM meter.allowance_spread WHERE period = '[2026-01-01,2026-02-01)';
+SELECT meter.subscribe('s' || i, 'p', since => '2023-01-01', until => '2023-02-01') FROM generate_series(1, 9) AS i;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) SELECT 's' || i, '1', '2023-01-05 00:00+00', meter.usage('input_tokens', 150 * i) FROM generate_series(1, 9) AS i;
+SELECT customers, round(p50::numeric, 6) AS p50, round(p75::numeric, 6) AS p75, round(p80::numeric, 6) AS p80, round(p90::numeric, 6) AS p90, share_under_half FROM meter.allowance_spread WHERE period = '[2023-01-01,2023-02-01)';
 
 -- Money has its currency's digits, half away from zero.
-SELECT meter.subscribe('cur', 'yen', since => '2026-01-01', until => '2026-01-11'), meter.subscribe('cur', 'dinar', since => '2026-01-01', until => '2026-01-11');
-SELECT currency, exact_amount, rated_amount FROM meter.preview_lines('cur', '2026-02-10 00:00+00') ORDER BY currency;
+SELECT meter.subscribe('cur', 'yen', since => '2023-01-01', until => '2023-01-11'), meter.subscribe('cur', 'dinar', since => '2023-01-01', until => '2023-01-11');
+SELECT currency, exact_amount, rated_amount FROM meter.preview_lines('cur', '2023-02-10 00:00+00') ORDER BY currency;
 
 -- It reads one customer's usage only, by the index.
 CREATE FUNCTION pg_temp.plan_of(query text) RETURNS SETOF text
@@ -49,6 +49,6 @@ END
 $$;
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
-SELECT count(*) > 0 AS by_index FROM pg_temp.plan_of($$SELECT sum(cost) FROM meter.billable_day WHERE customer_id = ANY ('{a}') AND usage_date >= '2026-01-01' AND usage_date < '2026-02-01'$$) AS line WHERE line LIKE '%Index Cond: ((customer_id = ANY (%usage_date >=%';
+SELECT count(*) > 0 AS by_index FROM pg_temp.plan_of($$SELECT sum(cost) FROM meter.billable_day WHERE customer_id = ANY ('{a}') AND usage_date >= '2023-01-01' AND usage_date < '2023-02-01'$$) AS line WHERE line LIKE '%Index Cond: ((customer_id = ANY (%usage_date >=%';
 RESET enable_seqscan;
 RESET enable_bitmapscan;
