@@ -26,6 +26,37 @@ END
 $$;
 COMMENT ON FUNCTION meter.index_factor(text, text, text, text, numeric, numeric, numeric, timestamptz) IS 'By what prices are to be multiplied that follow a rate in a card: the price of per units at an instant, divided by base; of the change share percent. NULL: there is no rate.';
 
+CREATE FUNCTION meter.billable_events(customers text[], first_at timestamptz, end_at timestamptz, recurring boolean)
+	RETURNS TABLE (
+		metric text, customer_id text, event_id text, occurred_at timestamptz, usage_date date, item text, usage meter.usage, action text, variant text,
+		outcome text, request_class text, user_id text, workflow_id text, tags jsonb)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+	/* Most plans ask for none, and should not pay for the plan of this. */
+	IF customers IS NULL THEN
+		RETURN;
+	END IF;
+	RETURN QUERY
+	SELECT NULL::text, event.*
+	FROM meter.billable_event AS event
+	WHERE event.customer_id = ANY (customers)
+		AND event.occurred_at >= CASE WHEN recurring THEN '-infinity' ELSE first_at END
+		AND event.occurred_at < end_at;
+	IF recurring THEN
+		RETURN QUERY
+		SELECT carried.metric, carried.customer_id, carried.event_id, carried.occurred_at, carried.usage_date, carried.item, carried.usage, carried.action, carried.variant, carried.outcome, carried.request_class, carried.user_id, carried.workflow_id, carried.tags
+		FROM meter.carried_event AS carried
+		WHERE carried.customer_id = ANY (customers)
+			AND carried.occurred_at < end_at;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION meter.billable_events(text[], timestamptz, timestamptz, boolean) IS 'The events of customers that count, from first_at until before end_at; with recurring, all before end_at, and those that a purge left for a recurring metric, which have it in metric. None for NULL customers.';
+REVOKE ALL ON FUNCTION meter.billable_events(text[], timestamptz, timestamptz, boolean) FROM PUBLIC;
+
 CREATE FUNCTION meter.part_tariff(tariff meter.tariff, escalation numeric, index numeric, period daterange, whole daterange) RETURNS meter.tariff
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
@@ -193,17 +224,13 @@ BEGIN
 			AND priced.value = meter.event_field(metered.dimension, day.item, day.action, day.variant, day.request_class, NULL, NULL, NULL)
 		WHERE NOT metered.in_events
 		GROUP BY metered.subscription_id, metered.period_start, metered.plan_item, coalesce(priced.value, '')
-	), event AS NOT MATERIALIZED (
-		SELECT NULL::text AS metric, event.*
-		FROM meter.billable_event AS event
-		WHERE event.customer_id = ANY (customers)
-			AND event.occurred_at >= (SELECT CASE WHEN bool_or(metered.recurring) THEN '-infinity' ELSE timezone('UTC', (min(metered.period_start) - 3)::timestamp) END FROM metered WHERE metered.in_events)
-			AND event.occurred_at < (SELECT timezone('UTC', (max(upper(metered.period)) + 3)::timestamp) FROM metered WHERE metered.in_events)
-		UNION ALL
-		SELECT carried.metric, carried.customer_id, carried.event_id, carried.occurred_at, carried.usage_date, carried.item, carried.usage, carried.action, carried.variant, carried.outcome, carried.request_class, carried.user_id, carried.workflow_id, carried.tags
-		FROM meter.carried_event AS carried
-		WHERE carried.customer_id = ANY (customers)
-			AND EXISTS (SELECT FROM metered WHERE metered.in_events AND metered.recurring)
+	), event AS (
+		SELECT *
+		FROM meter.billable_events(
+			CASE WHEN EXISTS (SELECT FROM metered WHERE metered.in_events) THEN customers END,
+			(SELECT timezone('UTC', (min(metered.period_start) - 3)::timestamp) FROM metered WHERE metered.in_events),
+			(SELECT timezone('UTC', (max(upper(metered.period)) + 3)::timestamp) FROM metered WHERE metered.in_events),
+			(SELECT bool_or(metered.recurring) FROM metered WHERE metered.in_events))
 	), measured_event AS (
 		SELECT
 			metered.subscription_id, metered.period_start, metered.plan_item, metered.aggregation, metered.starts, metered.ends,

@@ -26,18 +26,11 @@ BEGIN
 			meter.customer_date_start(line_events.customer_id, lower(line_events.period)) AS starts,
 			meter.customer_date_start(line_events.customer_id, upper(line_events.period)) AS ends
 	), event AS (
-		SELECT NULL::text AS metric, event.*
-		FROM meter.billable_event AS event
-		WHERE event.customer_id = line_events.customer_id
-			AND event.occurred_at < (SELECT ends FROM period)
-			AND (metric.recurring OR event.occurred_at >= (SELECT starts FROM period))
-		UNION ALL
-		SELECT carried.metric, carried.customer_id, carried.event_id, carried.occurred_at, carried.usage_date, carried.item, carried.usage, carried.action, carried.variant, carried.outcome, carried.request_class, carried.user_id, carried.workflow_id, carried.tags
-		FROM meter.carried_event AS carried
-		WHERE carried.customer_id = line_events.customer_id
-			AND carried.metric = metric.metric
-			AND metric.recurring
-			AND NOT EXISTS (SELECT FROM meter.usage_event AS stored WHERE stored.customer_id = carried.customer_id AND stored.event_id = carried.event_id)
+		SELECT event.*
+		FROM meter.billable_events(ARRAY[line_events.customer_id], (SELECT starts FROM period), (SELECT ends FROM period), metric.recurring) AS event
+		WHERE coalesce(event.metric, metric.metric) = metric.metric
+			/* What a purge left may not have been purged. */
+			AND (event.metric IS NULL OR NOT EXISTS (SELECT FROM meter.usage_event AS stored WHERE stored.customer_id = event.customer_id AND stored.event_id = event.event_id))
 	), measured AS (
 		SELECT
 			event.*,
