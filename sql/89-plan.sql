@@ -249,8 +249,8 @@ BEGIN
 		WHERE plan = NEW.plan
 			AND version = NEW.version
 		FOR SHARE;
-		/* What a dump brings back was there before. */
-		IF published < NEW.added_at THEN
+		/* What a dump brings back was there before, and is older than the transaction that does. */
+		IF published < NEW.added_at OR published IS NOT NULL AND NEW.added_at >= now() THEN
 			RAISE EXCEPTION 'plan "%" version % is in use since %: item "%" cannot be added to it', NEW.plan, NEW.version, published, NEW.plan_item
 				USING ERRCODE = 'invalid_parameter_value', HINT = 'Make a new version.';
 		END IF;

@@ -293,18 +293,23 @@ BEGIN
 			lower(line.period) AS period_start,
 			meter.round_money(line.amount, line.currency) AS rated_amount
 		FROM meter.rate_lines(customers, due_lines.since, due_lines.until, only_due) AS line
+	), reach AS (
+		SELECT asked.customer_id, asked.since, least(asked.since, min(rated.period_start)) AS first_start
+		FROM asked
+		LEFT JOIN rated USING (customer_id)
+		GROUP BY asked.customer_id, asked.since
 	), invoiced AS MATERIALIZED (
 		SELECT
-			line.subscription_id, line.period_start, line.plan_item, line.line_group,
+			line.subscription_id, line.period_start, line.plan_item, line.line_group, reach.since,
 			coalesce(trim_scale(sum(line.amount) FILTER (WHERE line.counted)), 0) AS amount,
 			count(*)::integer AS revision,
 			(array_agg(line.invoice_id ORDER BY line.revision DESC))[1] AS last_invoice,
 			(array_agg(line.line_number ORDER BY line.revision DESC))[1] AS last_number
 		FROM meter.invoice_line AS line
-		JOIN asked USING (customer_id)
+		JOIN reach USING (customer_id)
 		WHERE line.customer_id = ANY (customers)
-		GROUP BY line.subscription_id, line.period_start, line.plan_item, line.line_group, asked.since
-		HAVING upper((array_agg(line.period ORDER BY line.revision DESC))[1]) > asked.since
+			AND line.period_start >= reach.first_start
+		GROUP BY line.subscription_id, line.period_start, line.plan_item, line.line_group, reach.since
 	)
 	SELECT
 		rated.customer_id, rated.subscription_id, rated.plan, rated.version, rated.currency,
@@ -332,6 +337,15 @@ BEGIN
 		AND line.line_number = invoiced.last_number
 	JOIN meter.invoice ON invoice.invoice_id = line.invoice_id
 	WHERE invoiced.amount <> 0
+		/* A part that is there, and closed, was not asked for. */
+		AND NOT EXISTS (
+			SELECT FROM meter.subscription
+			JOIN meter.plan USING (plan, version)
+			CROSS JOIN LATERAL meter.subscription_parts(subscription.valid, subscription.trial_until, subscription.anchor, plan.every, invoiced.period_start, invoiced.period_start + 1) AS part
+			WHERE subscription.subscription_id = invoiced.subscription_id
+				AND lower(part.period) = invoiced.period_start
+				AND upper(part.period) <= invoiced.since
+				AND NOT part.trial)
 		AND NOT EXISTS (
 			SELECT FROM rated
 			WHERE rated.subscription_id = invoiced.subscription_id

@@ -88,6 +88,21 @@ SELECT plan, plan_item, period_start, sum(amount) FROM meter.invoice_line WHERE 
 CALL meter.close_periods(as_of => '2024-01-01 00:00+00');
 SELECT count(*) FROM meter.invoice WHERE invoice_date > '2023-03-01';
 
+-- What stays invoiced after an end, and what an end that is undone gives back until it is due again.
+INSERT INTO meter.plan (plan, currency, family) VALUES ('full', 'USD', 'main');
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, amount, timing, prorated) VALUES ('full', 1, 'advance', 'fee', 31, 'advance', false), ('full', 2, 'arrears', 'fee', 31, 'arrears', true);
+SELECT meter.subscribe('u', 'full', since => '2023-01-01') AS u, meter.subscribe('u', 'eur', since => '2023-01-01', anchor => '2023-01-20') AS u_other \gset
+CALL meter.close_periods(upto => '2023-01-01', as_of => '2023-03-02 00:00+00');
+SELECT meter.cancel_subscription(:u, '2023-01-11');
+CALL meter.close_periods(upto => '2023-01-12', as_of => '2023-03-02 00:00+00');
+CALL meter.close_periods(upto => '2023-01-21', as_of => '2023-03-02 00:00+00');
+SELECT invoice_date, plan, plan_item, period, revision, rated_amount, line.amount FROM meter.invoice_line AS line JOIN meter.invoice USING (invoice_id) WHERE line.customer_id = 'u' ORDER BY invoice_id, line_number;
+UPDATE meter.subscription SET valid = '[2023-01-01,2023-02-01)' WHERE subscription_id = :u;
+CALL meter.close_periods(upto => '2023-01-22', as_of => '2023-03-02 00:00+00');
+CALL meter.close_periods(upto => '2023-02-21', as_of => '2023-03-02 00:00+00');
+SELECT invoice_date, plan, plan_item, period, revision, rated_amount, line.amount FROM meter.invoice_line AS line JOIN meter.invoice USING (invoice_id) WHERE line.customer_id = 'u' AND (revision > 0 OR period_start > '2023-01-11') ORDER BY invoice_id, line_number;
+SELECT plan_item, sum(amount) FROM meter.invoice_line WHERE customer_id = 'u' AND plan = 'full' GROUP BY plan_item ORDER BY plan_item;
+
 -- Seats and overrides that come later for a closed period are adjusted, too.
 SELECT meter.subscribe('late', 'basic', since => '2023-01-01', until => '2023-02-01') AS late \gset
 CALL meter.close_periods(as_of => '2023-03-02 00:00+00');
