@@ -620,6 +620,31 @@ CREATE FUNCTION meter.coverage(wallet meter.wallet, at timestamptz, credits inte
 AS 'MODULE_PATHNAME', 'meter_coverage_pool_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION meter.coverage(meter.wallet, timestamptz, integer, text) IS 'coverage of whole credits, of a pool.';
 
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits numeric) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, numeric) IS
+'Window function: what lots cover of each event, negative where it gives back: the covered of meter.coverage, which see for the rules, alone, and at half the cost. What they do not cover is credits less that, but for what a negative event cannot give back.';
+
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits bigint) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered_int8' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, bigint) IS 'covered of whole credits.';
+
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits integer) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, integer) IS 'covered of whole credits.';
+
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits numeric, pool text) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered_pool' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, numeric, text) IS 'covered of credits, of a pool.';
+
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits bigint, pool text) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered_pool_int8' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, bigint, text) IS 'covered of whole credits, of a pool.';
+
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits integer, pool text) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered_pool_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, integer, text) IS 'covered of whole credits, of a pool.';
+
 -- What a wallet says
 
 CREATE FUNCTION meter.lots(wallet meter.wallet) RETURNS TABLE (

@@ -254,14 +254,15 @@ CALL must_be_empty('overage and what is unapplied are those of the walk', :cases
        OR meter.balance(wallet, 'infinity') <> coalesce((SELECT sum(units(r)) FROM unnest(remaining) AS r), 0)$$);
 CREATE TABLE event_of AS
 SELECT w, k, units(credits) AS credits, row_number() OVER (PARTITION BY w ORDER BY hour, k) AS n,
-       meter.coverage(wallet, hour(hour), units(credits), pool) OVER (PARTITION BY w ORDER BY hour, k) AS c
+       meter.coverage(wallet, hour(hour), units(credits), pool) OVER (PARTITION BY w ORDER BY hour, k) AS c,
+       meter.covered(wallet, hour(hour), units(credits), pool) OVER (PARTITION BY w ORDER BY hour, k) AS alone
 FROM spending JOIN wallet USING (w)
 WHERE w % 8 > 0;
 SELECT count(*) AS n FROM event_of \gset
 CALL must_be_empty('coverage is what the walk covers of each event', :n, $$
     SELECT w, n, credits, c, units(covered[n]), units(uncovered[n]), units(balance[n])
     FROM prop.event_of JOIN prop.walk_of USING (w)
-    WHERE c IS DISTINCT FROM ROW(units(covered[n]), units(uncovered[n]), units(balance[n]))::meter.covered$$);
+    WHERE alone <> (c).covered OR c IS DISTINCT FROM ROW(units(covered[n]), units(uncovered[n]), units(balance[n]))::meter.covered$$);
 CALL must_be_empty('coverage adds up to the wallet', :cases, $$
     SELECT w FROM prop.event_of JOIN prop.burned USING (w) GROUP BY w, wallet
     HAVING sum((c).overage) <> meter.overage(wallet)
