@@ -207,6 +207,9 @@ typedef struct LotDraft
 	Dec paid;
 } LotDraft;
 
+/* Shows a name in a message: never more than a line of it. */
+#define WALLET_SHOWN(name, length) pg_mbcliplen(name, length, 80), name
+
 /* A wallet on its way in. */
 typedef struct WalletDraft
 {

@@ -306,6 +306,13 @@ CALL must_be_empty('in two batches, from a checkpoint, either one first', :cases
         WHERE checkpoint IS NOT NULL
         GROUP BY w, first) AS b
     JOIN prop.burned USING (w) WHERE again <> wallet$$);
+CALL must_be_empty('cuts change nothing where nothing is given back', :cases, $$
+    SELECT w FROM (SELECT w, meter.burn(meter.with_cuts(wallet, ARRAY[hour(pick(w, 331, 50)), hour(pick(w, 332, 50))]), hour(hour), units(credits), pool) AS cut
+                   FROM prop.wallet LEFT JOIN prop.spending USING (w)
+                   WHERE w NOT IN (SELECT w FROM prop.spending WHERE credits < 0) GROUP BY w) AS c
+    JOIN prop.burned USING (w)
+    WHERE meter.overage(cut) <> meter.overage(wallet)
+       OR (SELECT array_agg(l) FROM meter.lots(cut) AS l) IS DISTINCT FROM (SELECT array_agg(l) FROM meter.lots(wallet) AS l)$$);
 CALL must_be_empty('through text and jsonb, with cuts and without', :cases, $$
     SELECT w, wallet FROM (SELECT w, CASE WHEN w % 2 = 0 THEN wallet ELSE meter.with_cuts(wallet, ARRAY[hour(60), hour(70 + w % 5), 'infinity']) END AS wallet
                            FROM prop.burned) AS b
