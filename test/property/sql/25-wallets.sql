@@ -297,11 +297,11 @@ CALL must_be_empty('events in another order', :cases, $$
     SELECT w FROM (SELECT w, meter.burn(wallet, hour(hour), units(credits), pool) AS again
                    FROM (SELECT * FROM prop.wallet LEFT JOIN prop.spending USING (w) ORDER BY md5(w || ' ' || k)) AS shuffled GROUP BY w) AS b
     JOIN prop.burned USING (w) WHERE again <> wallet$$);
-CALL must_be_empty('in two batches, from a checkpoint, either one first', :cases * 2, $$
+CALL must_be_empty('in two batches, from a checkpoint, either one first', :cases, $$
     SELECT w, first FROM (
         SELECT w, first, meter.burn(checkpoint, hour(hour), units(credits), pool) FILTER (WHERE batch IS DISTINCT FROM first) AS again
         FROM (SELECT w, first, meter.burn(wallet, hour(hour), units(credits), pool) FILTER (WHERE batch IS NULL OR batch = first) AS checkpoint, wallet
-              FROM prop.wallet CROSS JOIN (VALUES (0), (1)) AS f (first) LEFT JOIN prop.spending USING (w) GROUP BY w, first, wallet) AS c
+              FROM (SELECT w, w / 2 % 2 AS first, wallet FROM prop.wallet) AS f LEFT JOIN prop.spending USING (w) GROUP BY w, first, wallet) AS c
         LEFT JOIN prop.spending USING (w)
         WHERE checkpoint IS NOT NULL
         GROUP BY w, first) AS b
@@ -313,9 +313,9 @@ CALL must_be_empty('cuts change nothing where nothing is given back', :cases, $$
     JOIN prop.burned USING (w)
     WHERE meter.overage(cut) <> meter.overage(wallet)
        OR (SELECT array_agg(l) FROM meter.lots(cut) AS l) IS DISTINCT FROM (SELECT array_agg(l) FROM meter.lots(wallet) AS l)$$);
-CALL must_be_empty('through text and jsonb, with cuts and without', :cases, $$
+CALL must_be_empty('through text and jsonb, with cuts and without', :cases / 4, $$
     SELECT w, wallet FROM (SELECT w, CASE WHEN w % 2 = 0 THEN wallet ELSE meter.with_cuts(wallet, ARRAY[hour(60), hour(70 + w % 5), 'infinity']) END AS wallet
-                           FROM prop.burned) AS b
+                           FROM prop.burned WHERE w / 2 % 4 = 0) AS b
     WHERE wallet::text::meter.wallet <> wallet OR wallet::jsonb::meter.wallet <> wallet
        OR meter.wallet_hash(wallet) <> meter.wallet_hash(wallet::text::meter.wallet)$$);
 
