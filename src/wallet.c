@@ -128,12 +128,18 @@ wallet_draft_lot(WalletDraft *draft, const LotDraft *lot)
 	draft->lots[draft->nlots++] = *lot;
 }
 
-/* Adds a cut to a draft; the ends of time cut nothing. */
+/* Adds a cut to a draft; the ends of time cut nothing. Refuses one too many. */
 void
 wallet_draft_cut(WalletDraft *draft, TimestampTz at)
 {
 	if (TIMESTAMP_NOT_FINITE(at))
 		return;
+	if (draft->ncuts >= WALLET_MAX_CUTS)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("a wallet is given more than %d cuts", WALLET_MAX_CUTS),
+			 errhint("Cut it where something changes, such as where a billing period begins.")));
 	if (draft->ncuts == draft->cuts_capacity)
 	{
 		draft->cuts_capacity = Max(8, 2 * draft->cuts_capacity);
