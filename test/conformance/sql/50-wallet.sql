@@ -183,6 +183,7 @@ BEGIN
     PERFORM only_keys(p, 'order');
     PERFORM only_keys(i, 'base', 'grants');
     PERFORM only_value(p, 'order', '["priority asc", "expiry asc compared in whole seconds, null last", "created asc", "id asc"]');
+    PERFORM only_keys(x, 'id', 'priority', 'created', 'expires') FROM jsonb_array_elements(i -> 'grants') AS x;
     SELECT meter.spend(meter.wallet(g ->> 'id', 1, NULL, (g ->> 'priority')::integer, NULL,
                                     CASE WHEN whole THEN date_trunc('second', expires) ELSE expires END, base + (g ->> 'created')::interval, NULL, NULL),
                        base - interval '1 second', count(*))
@@ -212,6 +213,17 @@ BEGIN
     PERFORM only_keys(i, 'wallets', 'fees', 'invoice_total');
     PERFORM only_value(p, 'wallet_order', '["priority asc", "created asc"]');
     PERFORM only_value(p, 'scope', 'fee type; unrestricted wallet covers all');
+    PERFORM only_keys(x, 'id', 'balance', 'priority', 'fee_types') FROM jsonb_array_elements(i -> 'wallets') AS x;
+    PERFORM only_keys(x, 'type', 'amount') FROM jsonb_array_elements(i -> 'fees') AS x;
+    IF (i ->> 'invoice_total')::numeric <> (SELECT sum((x ->> 'amount')::numeric) FROM jsonb_array_elements(i -> 'fees') AS x) THEN
+        PERFORM not_mapped('an invoice of more or less than its fees');
+    END IF;
+    IF EXISTS (SELECT FROM jsonb_array_elements(i -> 'wallets') AS x WHERE jsonb_array_length(x -> 'fee_types') > 1) THEN
+        RETURN answer(refusal(format('SELECT meter.wallet(%L::jsonb)', jsonb_build_object('lots',
+                          (SELECT jsonb_agg(jsonb_build_object('id', x -> 'id', 'amount', (x ->> 'balance')::numeric, 'pool', x -> 'fee_types'))
+                           FROM jsonb_array_elements(i -> 'wallets') AS x WHERE x ? 'fee_types')))),
+                      NULL, 'a lot names one pool or none: where scopes cross, what is left depends on the order of events', '{"error": "22"}', NULL);
+    END IF;
     CREATE TEMP TABLE lago_wallet ON COMMIT DROP AS
     SELECT x ->> 'id' AS id, (x ->> 'balance')::numeric AS balance, (x ->> 'priority')::integer AS priority, n, x -> 'fee_types' ->> 0 AS pool
     FROM jsonb_array_elements(i -> 'wallets') WITH ORDINALITY AS e (x, n);
@@ -251,6 +263,7 @@ BEGIN
     PERFORM only_keys(p, 'order');
     PERFORM only_keys(i, 'inbound', 'consume');
     PERFORM only_value(p, 'order', '["priority asc", "granted before purchased", "created asc"]');
+    PERFORM only_keys(x, 'id', 'remaining', 'priority', 'created') FROM jsonb_array_elements(i -> 'inbound') AS x;
     SELECT meter.spend(meter.wallet(x ->> 'id', (x ->> 'remaining')::numeric, NULL,
                                     2 * (x ->> 'priority')::integer + CASE WHEN by_kind AND x ->> 'id' = 'purchased' THEN 1 ELSE 0 END,
                                     NULL, NULL, at + coalesce(x ->> 'created', '0')::interval, NULL, NULL), at, (i ->> 'consume')::numeric)
