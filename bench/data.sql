@@ -139,3 +139,24 @@ SELECT customer_id, at, input_tokens,
     meter.usage('input_tokens', input_tokens, 'cache_read_tokens', cache_read_tokens, 'output_tokens', output_tokens),
     model, event_id, user_name
 FROM usage_event;
+
+-- Three lots for each customer, which begin and end while there is usage, of as many credits as cover
+-- some two thirds of it: an allotment that expires, a promotion that goes first, and credits that
+-- were bought and stay.
+CREATE TABLE credit_grant (
+    customer_id integer NOT NULL,
+    grant_id text NOT NULL,
+    amount bigint NOT NULL,
+    priority integer NOT NULL,
+    effective_at timestamptz NOT NULL,
+    expires_at timestamptz
+);
+
+INSERT INTO credit_grant
+SELECT customer_id, kind, tokens * (percent + pick(key, 31, 20)) / 100 + 1, priority,
+    timestamptz '2025-07-01 00:00:00+00' + pick(key, 32, from_days * 24) * interval '1 hour',
+    timestamptz '2025-07-01 00:00:00+00' + (from_days + pick(key, 33, days)) * interval '1 day'
+FROM (SELECT customer_id, sum(input_tokens)::bigint AS tokens FROM usage_event GROUP BY customer_id) AS used,
+    (VALUES (1, 'allotment', 20, 1, 20, 60), (2, 'promotion', 5, 0, 60, 60), (3, 'purchase', 25, 1, 120, NULL))
+        AS lot (number, kind, percent, priority, from_days, days),
+    LATERAL (SELECT customer_id * 4::bigint + number AS key) AS keyed;

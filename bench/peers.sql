@@ -51,3 +51,29 @@ ALTER TABLE price_array ADD PRIMARY KEY (model);
 ALTER TABLE period_array ADD PRIMARY KEY (customer_id);
 ALTER TABLE plan_scaled ADD PRIMARY KEY (plan_id);
 DELETE FROM period WHERE period_end IS NULL;
+
+-- Each customer's credits: its lots in the order in which they are taken, and the spans between their changes.
+CREATE TABLE lots_of AS
+SELECT customer_id, array_agg(amount ORDER BY place) AS amounts, array_agg(effective_at ORDER BY place) AS since,
+    array_agg(coalesce(expires_at, 'infinity') ORDER BY place) AS until
+FROM (SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY priority, expires_at, effective_at, grant_id) AS place
+      FROM credit_grant) AS placed
+GROUP BY customer_id;
+
+CREATE TABLE credit_span AS
+SELECT customer_id, row_number() OVER (PARTITION BY customer_id ORDER BY span_start) - 1 AS span, span_start,
+    coalesce(lead(span_start) OVER (PARTITION BY customer_id ORDER BY span_start), 'infinity') AS span_end,
+    -- of each lot, what is new in it, and whether it can be taken
+    CASE WHEN span_start = since[1] THEN amounts[1] ELSE 0 END AS given1, since[1] <= span_start AND span_start < until[1] AS usable1,
+    CASE WHEN span_start = since[2] THEN amounts[2] ELSE 0 END AS given2, since[2] <= span_start AND span_start < until[2] AS usable2,
+    CASE WHEN span_start = since[3] THEN amounts[3] ELSE 0 END AS given3, since[3] <= span_start AND span_start < until[3] AS usable3
+FROM lots_of,
+    LATERAL (SELECT DISTINCT starts AS span_start FROM unnest(since || until || timestamptz '-infinity') AS starts WHERE starts < 'infinity') AS s;
+
+CREATE TABLE credit_span_array AS
+SELECT customer_id, array_agg(span_start ORDER BY span) FILTER (WHERE span > 0) AS starts
+FROM credit_span
+GROUP BY customer_id;
+
+ALTER TABLE credit_span ADD PRIMARY KEY (customer_id, span);
+ALTER TABLE credit_span_array ADD PRIMARY KEY (customer_id);

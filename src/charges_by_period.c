@@ -29,6 +29,7 @@
 #include "utils/rangetypes.h"
 #include "utils/typcache.h"
 
+#include "customer.h"
 #include "tariff.h"
 
 #define SUMS_VERSION 1
@@ -451,15 +452,6 @@ refuse_other_customer(void)
 					errhint("Group by the customer.")));
 }
 
-/* A word that tells customers apart; never zero, which is no customer. */
-static inline uint64
-customer_word(const char *name, int length)
-{
-	uint64 word = hash_bytes_extended((const unsigned char *) name, length, 0);
-
-	return word != 0 ? word : 1;
-}
-
 /*
  * Adds a quantity to the period of a moment, by the rule that a book has for the row's
  * customer (state, book, customer, at, quantity, every). The book is looked at for a
@@ -487,7 +479,7 @@ accumulate_by_book(FunctionCallInfo fcinfo, Oid customer_type, Oid quantity_type
 	}
 
 	if (customer_type == INT8OID)
-		customer = (uint64) PG_GETARG_INT64(2) + UINT64CONST(0x8000000000000001);
+		customer = customer_word_of_id(PG_GETARG_INT64(2));
 	else
 	{
 		struct varlena *name = detoast_packed(PG_GETARG_DATUM(2));

@@ -12,6 +12,8 @@
  */
 #include "rate_card.h"
 
+#include "instant.h"
+
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
@@ -92,10 +94,6 @@ static bool read_field(const char *key, JsonbValue *value, RateSpec *spec, struc
 static bool parse_range(const char *text, TimestampTz *from, TimestampTz *until);
 static bool parse_bound(const char **text, TimestampTz *instant, bool *unbounded);
 static bool parse_time(const char *text, int64 *time);
-static bool parse_clock(const char **p, int64 *time);
-static void print_instant(StringInfo out, TimestampTz instant);
-static void print_time(StringInfo out, int64 time);
-static void print_text(StringInfo out, const char *text, int length);
 static void print_rate(StringInfo out, const RateSpec *spec);
 static void send_rate(StringInfo out, const RateSpec *spec);
 static void recv_rates(StringInfo in, SpecList *list);
@@ -448,23 +446,12 @@ static bool
 read_text(char *text, SpecList *list, struct Node *escontext)
 {
 	Datum json;
-	int depth = 0;
-	bool quoted = false;
 
-	for (const char *p = text; *p != '\0'; p++)
-	{
-		if (quoted && *p == '\\' && p[1] != '\0')
-			p++;
-		else if (*p == '"')
-			quoted = !quoted;
-		else if (!quoted && (*p == ']' || *p == '}'))
-			depth--;
-		else if (!quoted && (*p == '[' || *p == '{') && ++depth > JSON_DEPTH_MAX)
-			ereturn(escontext, false,
-					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-					 errmsg("a rate card is nested more than %d deep", JSON_DEPTH_MAX),
-					 errdetail("It is an array of objects of strings and numbers.")));
-	}
+	if (json_is_deeper(text, JSON_DEPTH_MAX))
+		ereturn(escontext, false,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("a rate card is nested more than %d deep", JSON_DEPTH_MAX),
+				 errdetail("It is an array of objects of strings and numbers.")));
 	/* The name of a card is no card, and the parser would say no more than that it is no JSON. */
 	if (text[strspn(text, " \t\n\r")] != '[')
 		return refuse_shape(escontext);
@@ -682,14 +669,7 @@ static bool
 parse_bound(const char **text, TimestampTz *instant, bool *unbounded)
 {
 	const char *p = *text;
-	struct pg_tm tm = {0};
-	bool before_year_one = false;
 	bool quoted;
-	int64 clock = 0;
-	int offset_sign = 0;
-	int offset_hours = 0;
-	int offset_minutes = 0;
-	Timestamp result;
 
 	*unbounded = false;
 	skip_spaces(&p);
@@ -706,49 +686,8 @@ parse_bound(const char **text, TimestampTz *instant, bool *unbounded)
 		*instant = *p == '-' ? DT_NOBEGIN : DT_NOEND;
 		p += *p == '-' ? 9 : 8;
 	}
-	else
-	{
-		if (*p == '-')
-		{
-			before_year_one = true;
-			p++;
-		}
-		if (!parse_digits(&p, 4, 6, &tm.tm_year) || *p++ != '-' ||
-			!parse_digits(&p, 2, 2, &tm.tm_mon) || *p++ != '-' ||
-			!parse_digits(&p, 2, 2, &tm.tm_mday))
-			return false;
-		if (before_year_one)
-			tm.tm_year = -tm.tm_year;
-		if (tm.tm_mon < 1 || tm.tm_mon > MONTHS_PER_YEAR || tm.tm_mday < 1 ||
-			tm.tm_mday > day_tab[isleap(tm.tm_year)][tm.tm_mon - 1])
-			return false;
-		if ((*p == 'T' || *p == 't' || *p == ' ') && p[1] >= '0' && p[1] <= '9')
-		{
-			p++;
-			if (!parse_clock(&p, &clock) || clock > USECS_PER_DAY)
-				return false;
-			if (*p == 'Z' || *p == 'z')
-				p++;
-			else if (*p == '+' || *p == '-')
-			{
-				offset_sign = *p++ == '-' ? -1 : 1;
-				if (!parse_digits(&p, 2, 2, &offset_hours))
-					return false;
-				p += *p == ':';
-				if (*p >= '0' && *p <= '9' && !parse_digits(&p, 2, 2, &offset_minutes))
-					return false;
-				if (offset_hours > 15 || offset_minutes > 59)
-					return false;
-			}
-		}
-		if (tm2timestamp(&tm, 0, NULL, &result) != 0)
-			return false;
-		result += clock;
-		result -= offset_sign * (offset_hours * USECS_PER_HOUR + offset_minutes * USECS_PER_MINUTE);
-		if (!IS_VALID_TIMESTAMP(result))
-			return false;
-		*instant = result;
-	}
+	else if (!instant_parse(&p, instant))
+		return false;
 	if (quoted && *p++ != '"')
 		return false;
 	skip_spaces(&p);
@@ -756,86 +695,15 @@ parse_bound(const char **text, TimestampTz *instant, bool *unbounded)
 	return true;
 }
 
-/* Reads hh:mm[:ss[.ffffff]], up to 24:00. */
-static bool
-parse_clock(const char **p, int64 *time)
-{
-	int hours;
-	int minutes;
-	int seconds = 0;
-	int64 fraction = 0;
-
-	if (!parse_digits(p, 2, 2, &hours) || *(*p)++ != ':' || !parse_digits(p, 2, 2, &minutes))
-		return false;
-	if (**p == ':')
-	{
-		(*p)++;
-		if (!parse_digits(p, 2, 2, &seconds))
-			return false;
-		if (**p == '.')
-		{
-			const char *first = ++(*p);
-			int digits;
-
-			if (!parse_digits(p, 1, 6, &digits))
-				return false;
-			fraction = digits;
-			for (int i = (int) (*p - first); i < 6; i++)
-				fraction *= 10;
-		}
-	}
-	if (hours > 24 || minutes > 59 || seconds > 59)
-		return false;
-	*time =
-		hours * USECS_PER_HOUR + minutes * USECS_PER_MINUTE + seconds * USECS_PER_SEC + fraction;
-	return *time <= USECS_PER_DAY;
-}
-
 static bool
 parse_time(const char *text, int64 *time)
 {
 	const char *p = text;
 
-	if (!parse_clock(&p, time))
+	if (!clock_parse(&p, time))
 		return false;
 	p += *p == 'Z' || *p == 'z';
 	return *p == '\0';
-}
-
-static void
-print_time(StringInfo out, int64 time)
-{
-	appendStringInfo(out, "%02d:%02d:%02d", (int) (time / USECS_PER_HOUR),
-					 (int) (time / USECS_PER_MINUTE % MINS_PER_HOUR),
-					 (int) (time / USECS_PER_SEC % SECS_PER_MINUTE));
-	if (time % USECS_PER_SEC != 0)
-	{
-		appendStringInfo(out, ".%06d", (int) (time % USECS_PER_SEC));
-		while (out->data[out->len - 1] == '0')
-			out->data[--out->len] = '\0';
-	}
-}
-
-static void
-print_instant(StringInfo out, TimestampTz instant)
-{
-	struct pg_tm tm;
-	fsec_t fraction;
-
-	if (timestamp2tm(instant, NULL, &tm, &fraction, NULL, NULL) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
-	appendStringInfo(out, tm.tm_year < 0 ? "-%04d-%02d-%02dT" : "%04d-%02d-%02dT", abs(tm.tm_year),
-					 tm.tm_mon, tm.tm_mday);
-	print_time(out, tm.tm_hour * USECS_PER_HOUR + tm.tm_min * USECS_PER_MINUTE +
-						tm.tm_sec * USECS_PER_SEC + fraction);
-	appendStringInfoChar(out, 'Z');
-}
-
-static void
-print_text(StringInfo out, const char *text, int length)
-{
-	escape_json(out, pnstrdup(text, length));
 }
 
 /* Prints a rate as a JSON object, without the fields at their default. */
@@ -845,11 +713,11 @@ print_rate(StringInfo out, const RateSpec *spec)
 	char number[DEC_BUFSIZE];
 
 	appendStringInfoString(out, "{\"item\": ");
-	print_text(out, spec->item, spec->item_length);
+	json_text_print(out, spec->item, spec->item_length);
 	if (!rate_variant_is_standard(spec->variant, spec->variant_length))
 	{
 		appendStringInfoString(out, ", \"variant\": ");
-		print_text(out, spec->variant, spec->variant_length);
+		json_text_print(out, spec->variant, spec->variant_length);
 	}
 	appendStringInfo(out, ", \"unit\": \"%.*s\"", spec->unit_length, spec->unit);
 	dec_print(spec->price, number);
@@ -864,10 +732,10 @@ print_rate(StringInfo out, const RateSpec *spec)
 		appendStringInfo(out, ", \"valid\": \"%c",
 						 TIMESTAMP_IS_NOBEGIN(spec->valid_from) ? '(' : '[');
 		if (!TIMESTAMP_IS_NOBEGIN(spec->valid_from))
-			print_instant(out, spec->valid_from);
+			instant_print(out, spec->valid_from);
 		appendStringInfoChar(out, ',');
 		if (!TIMESTAMP_IS_NOEND(spec->valid_until))
-			print_instant(out, spec->valid_until);
+			instant_print(out, spec->valid_until);
 		appendStringInfoString(out, ")\"");
 	}
 	if (spec->context_from != 0)
@@ -878,9 +746,9 @@ print_rate(StringInfo out, const RateSpec *spec)
 	if (spec->daily_from != RATE_NO_WINDOW)
 	{
 		appendStringInfoString(out, ", \"daily_from\": \"");
-		print_time(out, spec->daily_from % USECS_PER_DAY);
+		clock_print(out, spec->daily_from % USECS_PER_DAY);
 		appendStringInfoString(out, "\", \"daily_until\": \"");
-		print_time(out, spec->daily_until % USECS_PER_DAY);
+		clock_print(out, spec->daily_until % USECS_PER_DAY);
 		appendStringInfoChar(out, '"');
 	}
 	if (spec->precedence != 0)

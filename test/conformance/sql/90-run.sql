@@ -4,12 +4,13 @@ CREATE TABLE result (
     ord serial, file text, model text, id text, test text, class text, detail text
 );
 
--- The models that the kernel answers for. The others wait for wallets and plans.
+-- The models that the kernel answers for. The others wait for plans and invoices.
 CREATE FUNCTION selected(model text) RETURNS boolean
 LANGUAGE sql IMMUTABLE
 RETURN model ~ ('^(standard.*|dynamic|graduated.*|volume.*|package.*|percentage|stairstep.*|included_units'
     || '|max_spend|min_spend.*|unit_conversion|quantity_rounding|currency_rounding|.*billing_period.*'
     || '|bucket_starts|date_add|next_billing_date|first_billing_date|whole_periods|elapsed_cycles'
+    || '|credit_grants|credit_order|credit_proration|wallet_allocation|wallet_burn'
     || '|period_days|proration_factor|fee_proration|.*_delta|.*_incremental)$');
 
 -- Some sources compare a rounded amount, and say how.
@@ -157,7 +158,7 @@ ORDER BY file NULLS LAST, model NULLS LAST;
 
 \pset tuples_only on
 \pset format unaligned
-SELECT format('%s of %s cases are later: their models need wallets, plans or invoices (%s)',
+SELECT format('%s of %s cases are later: their models need plans or invoices (%s)',
               count(*) FILTER (WHERE class = 'later'), count(*),
               (SELECT string_agg(DISTINCT model, ', ' ORDER BY model) FROM result WHERE class = 'later'))
 FROM result;

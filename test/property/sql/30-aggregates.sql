@@ -4,7 +4,8 @@
 CREATE TABLE row_of (
     id bigint, g integer, chunk integer, at timestamptz, quantity numeric, whole bigint, small integer,
     tariff meter.tariff, anchor timestamptz, anchor_date date, every interval, zone text,
-    item text, variant text, usage meter.usage, value numeric, fraction numeric
+    item text, variant text, usage meter.usage, value numeric, fraction numeric,
+    wallet meter.wallet, pool text
 ) PARTITION BY HASH (g);
 CREATE TABLE row_of_0 PARTITION OF row_of FOR VALUES WITH (MODULUS 3, REMAINDER 0);
 CREATE TABLE row_of_1 PARTITION OF row_of FOR VALUES WITH (MODULUS 3, REMAINDER 1);
@@ -33,6 +34,15 @@ CREATE TABLE mild_card AS
 SELECT meter.rate_card(item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence) AS card
 FROM rate_row WHERE card = 1 AND per >= 0.001;
 UPDATE row_of SET usage = '{}' WHERE EXISTS (SELECT FROM meter.each(usage) AS u WHERE abs(u.quantity) > 10000000);
+-- a group has one wallet, some of which were burned before; some rows lack theirs
+UPDATE row_of SET wallet = w.wallet, pool = (ARRAY['x', 'y', 'z', NULL])[1 + pick(id, 212, 4)]
+FROM (SELECT g, CASE g % 4 WHEN 1 THEN meter.spend(wallet, first - interval '1 day', 50, 'x')
+                           WHEN 2 THEN meter.spend(wallet, first + 0.5 * width, 5) ELSE wallet END AS wallet
+      FROM (SELECT g, min(at) AS first, max(at) - min(at) AS width FROM row_of WHERE at IS NOT NULL GROUP BY g) AS span,
+          LATERAL (SELECT meter.wallet('lot' || i, 1000 * i, (ARRAY['x', 'y', NULL])[1 + i % 3], i % 2, first + 0.2 * i * width,
+                                       first + (0.2 * i + 0.3) * width, NULL, 500, first + (0.2 * i + 0.4) * width, i) AS wallet
+                   FROM generate_series(0, g % 6) AS i) AS made) AS w
+WHERE w.g = row_of.g AND pick(id, 213, 30) > 0;
 ANALYZE row_of;
 CREATE TABLE plain_row AS SELECT * FROM row_of;
 CREATE TABLE card_row AS
@@ -43,6 +53,10 @@ ANALYZE plain_row, card_row;
 CREATE TABLE book AS
 SELECT jsonb_object_agg(g, jsonb_build_object('tariff', tariff, 'anchor', anchor_date, 'timezone', zone)) AS book
 FROM (SELECT DISTINCT ON (g) g, tariff, anchor_date, zone FROM row_of WHERE tariff IS NOT NULL ORDER BY g) AS payer;
+
+CREATE TABLE wallet_book AS
+SELECT meter.wallet_book(g, wallet) AS book
+FROM (SELECT DISTINCT g, wallet FROM row_of WHERE wallet IS NOT NULL AND g % 7 > 0) AS holder;
 
 CREATE TABLE aggregate_of (n integer PRIMARY KEY, signature regprocedure, arguments text, source text, states text, type text);
 INSERT INTO aggregate_of (n, signature, arguments, source) VALUES
@@ -82,6 +96,30 @@ INSERT INTO aggregate_of (n, signature, arguments, source) VALUES
         'tariff, at, whole, anchor_date, every, zone', 'row'),
     (10, 'meter.charges_by_period(meter.tariff, timestamptz, integer, date, interval, text)',
         'tariff, at, small, anchor_date, every, zone', 'row'),
+    (65, 'meter.burn(meter.wallet, timestamptz, numeric)', 'wallet, at, quantity', 'row'),
+    (66, 'meter.burn(meter.wallet, timestamptz, bigint)', 'wallet, at, whole', 'row'),
+    (67, 'meter.burn(meter.wallet, timestamptz, integer)', 'wallet, at, small', 'row'),
+    (68, 'meter.burn(meter.wallet, timestamptz, numeric, text)', 'wallet, at, -quantity, pool', 'row'),
+    (69, 'meter.burn(meter.wallet, timestamptz, bigint, text)', 'wallet, at, whole, pool', 'row'),
+    (70, 'meter.burn(meter.wallet, timestamptz, integer, text)', 'wallet, at, small, pool', 'row'),
+    (73, 'meter.burn(meter.wallet_book, text, timestamptz, numeric)', '(SELECT book FROM prop.wallet_book), g::text, at, quantity', 'row'),
+    (74, 'meter.burn(meter.wallet_book, text, timestamptz, bigint)', '(SELECT book FROM prop.wallet_book), g::text, at, whole', 'row'),
+    (75, 'meter.burn(meter.wallet_book, text, timestamptz, integer)', '(SELECT book FROM prop.wallet_book), g::text, at, small', 'row'),
+    (76, 'meter.burn(meter.wallet_book, bigint, timestamptz, numeric)', '(SELECT book FROM prop.wallet_book), g, at, quantity', 'row'),
+    (77, 'meter.burn(meter.wallet_book, bigint, timestamptz, bigint)', '(SELECT book FROM prop.wallet_book), g, at, whole', 'row'),
+    (78, 'meter.burn(meter.wallet_book, bigint, timestamptz, integer)', '(SELECT book FROM prop.wallet_book), g, at, small', 'row'),
+    (79, 'meter.burn(meter.wallet_book, text, timestamptz, numeric, text)', '(SELECT book FROM prop.wallet_book), g::text, at, quantity, pool', 'row'),
+    (80, 'meter.burn(meter.wallet_book, text, timestamptz, bigint, text)', '(SELECT book FROM prop.wallet_book), g::text, at, whole, pool', 'row'),
+    (81, 'meter.burn(meter.wallet_book, text, timestamptz, integer, text)', '(SELECT book FROM prop.wallet_book), g::text, at, small, pool', 'row'),
+    (82, 'meter.burn(meter.wallet_book, bigint, timestamptz, numeric, text)', '(SELECT book FROM prop.wallet_book), g, at, quantity, pool', 'row'),
+    (83, 'meter.burn(meter.wallet_book, bigint, timestamptz, bigint, text)', '(SELECT book FROM prop.wallet_book), g, at, whole, pool', 'row'),
+    (84, 'meter.burn(meter.wallet_book, bigint, timestamptz, integer, text)', '(SELECT book FROM prop.wallet_book), g, at, small, pool', 'row'),
+    (85, 'meter.wallet_book(text, meter.wallet)', 'id::text, wallet', 'row'),
+    (86, 'meter.wallet_book(bigint, meter.wallet)', 'id, wallet', 'row'),
+    (71, 'meter.wallet(text, numeric, text, integer, timestamptz, timestamptz, timestamptz, numeric, timestamptz, numeric)',
+        'id::text, 1 + abs(coalesce(value, 0)), pool, small % 3, at, at + small * interval ''1 hour'', anchor, small, at + whole * interval ''1 minute'', value', 'row'),
+    (72, 'meter.wallet(text, numeric, text, integer, timestamptz, timestamptz, timestamptz, numeric, timestamptz)',
+        'id::text, 1 + abs(coalesce(value, 0)), NULL, small % 3, at, NULL, anchor, NULL, NULL', 'row'),
     (11, 'meter.gini(numeric)', 'value', 'row'),
     (12, 'meter.top_share(numeric, numeric)', 'value, fraction', 'row'),
     (13, 'meter.rate_card(text, text, numeric, numeric, tstzrange, text, numeric, time, time, integer)',

@@ -48,6 +48,14 @@ CALL must_be_empty('charges_by_period charges the sums of periods', 38 * 3, $$
                       GROUP BY 1, tariff) AS s) AS expected
         FROM prop.result_of AS r WHERE n IN (5, 9, 10) AND way = 'serial') AS x
     WHERE got IS DISTINCT FROM expected$$);
+CALL must_be_empty('burn adds up what is consumed, in every span', 38 * 6, $$
+    SELECT * FROM (
+        SELECT r.n, r.g, meter.consumed(result::meter.wallet) AS got,
+               (SELECT sum(CASE r.n WHEN 67 THEN small WHEN 70 THEN small WHEN 66 THEN whole WHEN 69 THEN whole WHEN 68 THEN -quantity ELSE quantity END)
+                FROM prop.plain_row AS p WHERE p.g = r.g AND wallet IS NOT NULL AND at IS NOT NULL) AS expected,
+               (SELECT meter.consumed(wallet) FROM prop.plain_row AS p WHERE p.g = r.g AND wallet IS NOT NULL LIMIT 1) AS before
+        FROM prop.result_of AS r WHERE n BETWEEN 65 AND 70 AND way = 'serial') AS x
+    WHERE got IS DISTINCT FROM coalesce(expected, 0) + before$$);
 CALL must_be_empty('gini is the mean difference over twice the mean', 38, $$
     SELECT * FROM (
         SELECT g, result::numeric AS got,

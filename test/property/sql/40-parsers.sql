@@ -72,6 +72,25 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION probe(x meter.wallet) RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM must(x::text::meter.wallet = x, 'in(out(x)) = x');
+    PERFORM must(x::text::meter.wallet::text = x::text, 'out(in(out(x))) = out(x)');
+    PERFORM must(x::jsonb::meter.wallet = x, 'through jsonb');
+    PERFORM must(meter.wallet_hash(x) = meter.wallet_hash(x::text::meter.wallet), 'hash');
+    PERFORM may_refuse('SELECT prop.must(granted = spent + expired + remaining AND paid = recognised + deferred, ''lots'') FROM meter.lots($1)', x);
+    PERFORM may_refuse('SELECT prop.must(meter.consumed($1) = coalesce(sum(covered + overage - unapplied), 0), ''spans'') FROM meter.spans($1)', x);
+    PERFORM may_refuse('SELECT count(*) FROM meter.burns($1)', x);
+    PERFORM may_refuse('SELECT meter.balance($1, ''2026-01-02''), meter.balance($1, ''infinity'', ''x''), meter.next_expiry($1, ''2026-01-02''), meter.overage($1), meter.unapplied($1)', x);
+    PERFORM may_refuse('SELECT prop.must(meter.consumed(meter.spend($1, ''2030-01-01'', 5, ''x'')) = meter.consumed($1) + 5, ''spend'')', x);
+    PERFORM may_refuse('SELECT prop.must(meter.consumed(meter.burn($1, ''2026-01-02'', n)) = meter.consumed($1) - 5, ''burn'') FROM (VALUES (2), (-7)) AS v (n)', x);
+    PERFORM may_refuse('SELECT meter.with_cuts($1, ''{2026-01-01, 2030-01-01}''), meter.add_lots($1, ''{"lots": [{"id": "another", "amount": 5}]}''), meter.absorbing($1)', x);
+    PERFORM may_refuse('SELECT meter.coverage($1, ''2030-01-01''::timestamptz + n * interval ''1 hour'', n - 2) OVER (ORDER BY n) FROM generate_series(1, 3) AS n', x);
+    RETURN x::text;
+END
+$$;
+
 -- States: what an aggregate does with them, outside of an aggregate, leaves them as they are.
 CREATE FUNCTION probe_state(x anyelement, statements text[]) RETURNS text
 LANGUAGE plpgsql AS $$
@@ -119,6 +138,21 @@ CREATE FUNCTION probe(x meter.value_list) RETURNS text LANGUAGE sql RETURN probe
     'SELECT meter.gini_final($1)', 'SELECT meter.top_share_final($1)',
     'SELECT meter.gini_final(meter.value_list_combine($1, $1)), meter.value_list_combine(NULL, $1), meter.value_list_combine($1, NULL)',
     'SELECT meter.gini_final(meter.gini_accum($1, 5))', 'SELECT meter.top_share_final(meter.top_share_accum($1, 5, 0.5))']);
+CREATE FUNCTION probe(x meter.wallet_lots) RETURNS text LANGUAGE sql RETURN probe_state(x, ARRAY[
+    'SELECT meter.wallet_final($1)',
+    'SELECT meter.wallet_combine(NULL, $1), meter.wallet_combine($1, NULL), meter.wallet_combine($1, $1)',
+    'SELECT meter.wallet_final(meter.wallet_accum($1, ''another'', 5, ''x'', 1, NULL, ''2026-01-31'', NULL, NULL, NULL))']);
+CREATE FUNCTION probe(x meter.wallet_book) RETURNS text LANGUAGE sql RETURN probe_state(x, ARRAY[
+    'SELECT meter.wallet_book_final($1)',
+    'SELECT meter.wallet_book_combine(NULL, $1), meter.wallet_book_combine($1, NULL), meter.wallet_book_combine($1, $1)',
+    'SELECT meter.wallet_book_final(meter.wallet_book_combine($1, $1))',
+    'SELECT meter.wallet_book_final(meter.wallet_book_accum($1, ''another'', ''{}''::meter.wallet))',
+    'SELECT meter.lots(meter.burn($1, c, ''2026-05-01'', 5)) FROM (VALUES (''1'')) AS v (c)']);
+CREATE FUNCTION probe(x meter.burn_state) RETURNS text LANGUAGE sql RETURN probe_state(x, ARRAY[
+    'SELECT meter.lots(meter.burn_final($1))',
+    'SELECT meter.burn_final(meter.burn_combine($1, $1)), meter.burn_combine(NULL, $1), meter.burn_combine($1, NULL)',
+    'SELECT meter.spans(meter.burn_final(meter.burn_accum($1, ''{}'', ''2026-05-01'', 5)))',
+    'SELECT meter.spans(meter.burn_final(meter.burn_accum($1, ''{}'', ''2026-05-01'', 5::numeric, ''x'')))']);
 
 -- What is mutated: values of every kind, short ones mostly.
 CREATE TABLE probe_card AS
@@ -137,6 +171,7 @@ FROM (SELECT card AS c, k, meter.rate_card(item, unit, price, per, valid, varian
       FROM (SELECT *, row_number() OVER (PARTITION BY card ORDER BY item, variant, unit, valid, context_from, daily_from, precedence) / 4 AS k
             FROM rate_row WHERE card <= 3) AS r
       WHERE k < 60 GROUP BY card, k) AS c;
+INSERT INTO sample SELECT 'meter.wallet', w, wallet::text FROM burned WHERE w <= 200;
 DO $$
 DECLARE
     a record;
