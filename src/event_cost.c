@@ -53,7 +53,8 @@ typedef struct ItemEntry
 #define SH_ELEMENT_TYPE ItemEntry
 #define SH_KEY_TYPE ItemKey
 #define SH_KEY key
-#define SH_HASH_KEY(table, key) rate_name_hash((key).item, (key).length, 0)
+#define SH_HASH_KEY(table, key) \
+	((uint32) (name_words_hash(name_words((key).item, (key).length)) >> 32))
 #define SH_EQUAL(table, a, b) \
 	((a).length == (b).length && memcmp((a).item, (b).item, (a).length) == 0)
 #define SH_SCOPE static inline
@@ -80,6 +81,7 @@ typedef struct PriceCache
 	MemoryContext context; /* of the items; emptied when the snapshot changes */
 	items_hash *items;	   /* or NULL */
 	SnapshotKey snapshot;
+	RateHints hints;
 	MemoryContextCallback release; /* of the plan, with the call site */
 } PriceCache;
 
@@ -126,7 +128,7 @@ meter_event_cost(PG_FUNCTION_ARGS)
 		entry = items_insert(cache->items, key, &found);
 		entry->card = card;
 	}
-	if (cost_event(entry->card, &event, &amount) == COST_UNPRICED)
+	if (cost_event(entry->card, &cache->hints, &event, &amount) == COST_UNPRICED)
 		PG_RETURN_NULL();
 	return dec_to_numeric(amount);
 }
