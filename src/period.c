@@ -395,9 +395,13 @@ meter_period_start(PG_FUNCTION_ARGS)
 	return period_start(fcinfo, false);
 }
 
+/* For so long behind a month's start it surely has not ended: no clock is put on further. */
+#define MONTH_SURE (28 * USECS_PER_DAY - ZONE_MARGIN)
+
 /*
  * period_start(timestamptz, date, interval, text): where customers with anchors of their
- * own come one behind the other no rule is ever the last one's, so months make none.
+ * own come one behind the other no rule is ever the last one's, so months make none, and
+ * look first at the last month that began on such a day.
  */
 PG_FUNCTION_INFO_V1(meter_period_start_from_date);
 Datum
@@ -411,13 +415,14 @@ meter_period_start_from_date(PG_FUNCTION_ARGS)
 		likely(VARATT_IS_SHORT(name) && !VARATT_IS_EXTERNAL(name)) &&
 		likely(day_is_fast(PG_GETARG_DATEADT(1))))
 	{
-		const Zone *zone =
+		Zone *zone =
 			zone_get(cache->zones, VARDATA_SHORT(name), VARSIZE_SHORT(name) - VARHDRSZ_SHORT);
-		TimestampTz start;
+		TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
+		TimestampTz *start = &zone->months[fast_date(PG_GETARG_DATEADT(1)).day];
 
-		if (likely(month_start_quickly(zone, PG_GETARG_TIMESTAMPTZ(0),
-									   fast_date(PG_GETARG_DATEADT(1)).day, 0, &start)))
-			PG_RETURN_TIMESTAMPTZ(start);
+		if (likely((uint64) at - (uint64) *start < MONTH_SURE) ||
+			likely(month_start_quickly(zone, at, (int) (start - zone->months), 0, start)))
+			PG_RETURN_TIMESTAMPTZ(*start);
 	}
 	return period_start(fcinfo, true);
 }
