@@ -27,26 +27,17 @@ StaticAssertDecl(sizeof(AmountState) == 32, "the type's INTERNALLENGTH is 32");
 
 extern AmountState *amount_state_copy(FunctionCallInfo fcinfo);
 
-#define PG_GETARG_AMOUNT_STATE_P(n) ((AmountState *) PG_GETARG_POINTER(n))
-
 /*
- * Says whether a transition function's first argument is a state to be changed in
- * place. Else it is the first row, or outside an aggregate, where the argument is a value
- * of the caller's.
+ * Returns the state that a transition function's first argument is, to be changed in
+ * place: a new one for the first row, and a copy outside an aggregate, where the
+ * argument is a value of the caller's.
  */
-static inline bool
-amount_state_is_here(FunctionCallInfo fcinfo)
-{
-	return !PG_ARGISNULL(0) && fcinfo->context != NULL &&
-		   (IsA(fcinfo->context, AggState) || IsA(fcinfo->context, WindowAggState));
-}
-
-/* Returns the state of a transition function: that of its first argument, a new one or a copy. */
 static inline AmountState *
 amount_state_begin(FunctionCallInfo fcinfo)
 {
-	if (likely(amount_state_is_here(fcinfo)))
-		return PG_GETARG_AMOUNT_STATE_P(0);
+	if (likely(!PG_ARGISNULL(0) && fcinfo->context != NULL &&
+			   (IsA(fcinfo->context, AggState) || IsA(fcinfo->context, WindowAggState))))
+		return (AmountState *) PG_GETARG_POINTER(0);
 	return amount_state_copy(fcinfo);
 }
 
@@ -58,9 +49,9 @@ amount_state_add(AmountState *state, Dec amount)
 	state->amounts++;
 }
 
-/* Adds an amount of at least zero: the least Dec is far. */
+/* Adds an amount of at least zero, by which no sum becomes the one number that is not a Dec. */
 static inline void
-amount_state_add_count(AmountState *state, int64 amount)
+amount_state_add_small(AmountState *state, int64 amount)
 {
 	Dec sum;
 

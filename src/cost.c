@@ -523,7 +523,7 @@ meter_total_cost_add(PG_FUNCTION_ARGS)
 				rate_card_fetch(PG_GETARG_DATUM(1), &cache->card, fcinfo->flinfo->fn_mcxt),
 				&cache->hints, &event, &cost)))
 		{
-			amount_state_add_count(state, cost);
+			amount_state_add_small(state, cost);
 			PG_RETURN_POINTER(state);
 		}
 	}
@@ -646,7 +646,7 @@ meter_total_cost_add_columns(PG_FUNCTION_ARGS)
 				rate_card_fetch(PG_GETARG_DATUM(1), &cache->rating.card, fcinfo->flinfo->fn_mcxt),
 				cache, &event, &cost)))
 		{
-			amount_state_add_count(state, cost);
+			amount_state_add_small(state, cost);
 			PG_RETURN_POINTER(state);
 		}
 	}

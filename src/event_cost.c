@@ -19,6 +19,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -53,8 +54,7 @@ typedef struct ItemEntry
 #define SH_ELEMENT_TYPE ItemEntry
 #define SH_KEY_TYPE ItemKey
 #define SH_KEY key
-#define SH_HASH_KEY(table, key) \
-	((uint32) (name_words_hash(name_words((key).item, (key).length)) >> 32))
+#define SH_HASH_KEY(table, key) hash_bytes((const unsigned char *) (key).item, (key).length)
 #define SH_EQUAL(table, a, b) \
 	((a).length == (b).length && memcmp((a).item, (b).item, (a).length) == 0)
 #define SH_SCOPE static inline

@@ -412,17 +412,21 @@ meter_period_start_from_date(PG_FUNCTION_ARGS)
 	struct varlena *name = (struct varlena *) PG_GETARG_POINTER(3);
 
 	if (likely(cache != NULL) && every->month == 1 && every->day == 0 && every->time == 0 &&
-		likely(VARATT_IS_SHORT(name) && !VARATT_IS_EXTERNAL(name)) &&
+		likely(!VARATT_IS_COMPRESSED(name) && !VARATT_IS_EXTERNAL(name)) &&
 		likely(day_is_fast(PG_GETARG_DATEADT(1))))
 	{
-		Zone *zone =
-			zone_get(cache->zones, VARDATA_SHORT(name), VARSIZE_SHORT(name) - VARHDRSZ_SHORT);
+		Zone *zone = zone_get(cache->zones, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 		TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
-		TimestampTz *start = &zone->months[fast_date(PG_GETARG_DATEADT(1)).day];
+		int day = fast_date(PG_GETARG_DATEADT(1)).day;
+		TimestampTz start = zone->months[day];
 
-		if (likely((uint64) at - (uint64) *start < MONTH_SURE) ||
-			likely(month_start_quickly(zone, at, (int) (start - zone->months), 0, start)))
-			PG_RETURN_TIMESTAMPTZ(*start);
+		if (likely((uint64) at - (uint64) start < MONTH_SURE))
+			PG_RETURN_TIMESTAMPTZ(start);
+		if (likely(month_start_quickly(zone, at, day, 0, &start)))
+		{
+			zone->months[day] = start;
+			PG_RETURN_TIMESTAMPTZ(start);
+		}
 	}
 	return period_start(fcinfo, true);
 }
