@@ -21,6 +21,7 @@ CREATE TABLE meter.attachment (
 	timezone text NOT NULL DEFAULT 'UTC'
 		CONSTRAINT attachment_timezone_is_known CHECK (meter.period_start(timestamptz '2000-01-01 00:00:00+00', date '2000-01-01', '1 day', timezone) IS NOT NULL),
 	item text,
+	payload text,
 	usage text,
 	quantities jsonb
 		CONSTRAINT attachment_quantities_are_an_object CHECK (jsonb_typeof(quantities) = 'object' AND quantities <> '{}'),
@@ -55,6 +56,7 @@ COMMENT ON COLUMN meter.attachment.customer IS 'Expression of the customer_id.';
 COMMENT ON COLUMN meter.attachment.at IS 'Expression of occurred_at, of type timestamptz or timestamp.';
 COMMENT ON COLUMN meter.attachment.timezone IS 'The zone that a timestamp without one is in. Default UTC.';
 COMMENT ON COLUMN meter.attachment.item IS 'Expression of the item. NULL: none.';
+COMMENT ON COLUMN meter.attachment.payload IS 'Expression of a jsonb that usage and quantities can call payload, so that it is read once a row. NULL: none.';
 COMMENT ON COLUMN meter.attachment.usage IS 'Expression of the usage, of type meter.usage. NULL: quantities say it.';
 COMMENT ON COLUMN meter.attachment.quantities IS 'An expression of a whole or exact number for each unit, such as {"input_tokens": "prompt_tokens - cached_tokens"}. Buckets are disjoint. A NULL leaves the unit out. NULL: usage says it.';
 COMMENT ON COLUMN meter.attachment.event_id IS 'Expression of the event_id. NULL: the rows have none.';

@@ -15,7 +15,22 @@ RETURN CASE
 END;
 COMMENT ON FUNCTION meter.json_quantity(jsonb) IS 'The number that a JSON value is, NULL where there is none, and NaN where it is something else, which is never an error: for quantities of attached tables, where NaN is listed in meter.attached_problem.';
 
-CREATE FUNCTION meter.check_attached_expression(relation regclass, argument text, expression text) RETURNS regtype
+CREATE FUNCTION meter.attached_column(relation regclass, VARIADIC names text[]) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT quote_ident(attname)
+	FROM pg_attribute
+	WHERE attrelid = relation
+		AND attnum > 0
+		AND NOT attisdropped
+		AND attname = ANY (names)
+	ORDER BY array_position(names, attname::text)
+	LIMIT 1;
+END;
+COMMENT ON FUNCTION meter.attached_column(regclass, text[]) IS 'The first of these columns that the relation has, quoted; NULL where it has none.';
+
+CREATE FUNCTION meter.check_attached_expression(relation regclass, argument text, expression text, payload text DEFAULT NULL) RETURNS regtype
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -25,6 +40,9 @@ DECLARE
 BEGIN
 	IF to_regclass('pg_temp.attached_probe') IS NULL THEN
 		EXECUTE format('CREATE TEMP TABLE attached_probe (LIKE %s) ON COMMIT DROP', relation);
+	END IF;
+	IF payload IS NOT NULL THEN
+		ALTER TABLE pg_temp.attached_probe ADD COLUMN payload jsonb;
 	END IF;
 	BEGIN
 		/* A cursor takes one statement, and a constraint no subquery, no aggregate and no set. Comments end with their line. */
@@ -39,12 +57,15 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is: %s', expression),
 				HINT = 'Write a column''s name, or SQL over columns of the relation. Functions and types that are not in pg_catalog need their schema; subqueries, aggregates and functions that return sets are not possible: make a view with them, and attach that.';
 	END;
+	IF payload IS NOT NULL THEN
+		ALTER TABLE pg_temp.attached_probe DROP COLUMN payload;
+	END IF;
 	SELECT coalesce(nullif(typbasetype, 0), oid)::regtype INTO found_type FROM pg_type WHERE oid = found_type;
 	RETURN found_type;
 END
 $$;
-COMMENT ON FUNCTION meter.check_attached_expression(regclass, text, text) IS 'The type of an expression over the columns of a relation. Anything else is an error that names the argument it was given for.';
-REVOKE ALL ON FUNCTION meter.check_attached_expression(regclass, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION meter.check_attached_expression(regclass, text, text, text) IS 'The type of an expression over the columns of a relation, and over payload where there is one. Anything else is an error that names the argument it was given for.';
+REVOKE ALL ON FUNCTION meter.check_attached_expression(regclass, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION meter.attachment_query(attachment meter.attachment) RETURNS text
 LANGUAGE plpgsql
@@ -52,13 +73,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	relation CONSTANT regclass := (attachment).relation::regclass;
+	/* What is measured stands behind a fence, OFFSET 0, so that it is evaluated once a row; conditions on the rest pass. */
 	/* An expression of text, with the collation that meter.attached_row has; NULL for none. */
 	text_column CONSTANT text := E'(\n%s\n)::text COLLATE pg_catalog."default"';
 	at_type regtype;
 	quantity record;
 	quantity_type regtype;
 	countable text;
-	mapped text := '';
+	fenced text;
 	usage text;
 	usable text;
 	problems text := '';
@@ -93,7 +115,7 @@ BEGIN
 	END IF;
 
 	IF (attachment).usage IS NOT NULL THEN
-		mapped := format(E', (\n%s\n) AS usage', (attachment).usage);
+		fenced := format(E'(\n%s\n) AS usage', (attachment).usage);
 		usage := 'usage';
 		problems := ' WHEN usage IS NULL THEN ''usage is null'''
 			' WHEN NOT meter.is_countable(usage, 1::smallint) THEN ''a quantity is negative or above 10^20: '' || usage::text';
@@ -102,12 +124,12 @@ BEGIN
 			SELECT key AS unit, value AS expression, row_number() OVER (ORDER BY key) AS number
 			FROM jsonb_each_text((attachment).quantities)
 		LOOP
-			quantity_type := meter.check_attached_expression(relation, format('quantity of %s', quantity.unit), quantity.expression);
+			quantity_type := meter.check_attached_expression(relation, format('quantity of %s', quantity.unit), quantity.expression, (attachment).payload);
 			countable := format(CASE
 					WHEN quantity_type = 'numeric'::regtype THEN '(quantity_%1$s BETWEEN 0 AND 100000000000000000000 AND scale(trim_scale(quantity_%1$s)) <= 12) IS NOT FALSE'
 					ELSE '(quantity_%1$s >= 0) IS NOT FALSE'
 				END, quantity.number);
-			mapped := mapped || format(E', (\n%s\n) AS quantity_%s', quantity.expression, quantity.number);
+			fenced := concat_ws(', ', fenced, format(E'(\n%s\n) AS quantity_%s', quantity.expression, quantity.number));
 			usage := concat_ws(', ', usage, format('%L, quantity_%s', quantity.unit, quantity.number));
 			usable := concat_ws(' AND ', usable, countable);
 			problems := problems || format(' WHEN NOT (%s) THEN %L || quantity_%s::text', countable,
@@ -134,16 +156,16 @@ BEGIN
 		'%s END AS problem,'
 		' source_row, customer_id, event_id, %s AS occurred_at, item, %s AS usage, action, variant, outcome, request_class, user_id, workflow_id, tags'
 		' FROM (SELECT %s AS customer_id, (%s) AS stored_at, %s AS event_id, %s AS item, %s AS action, coalesce(%s, ''standard'') AS variant,'
-		' %s AS outcome, %s AS request_class, %s AS user_id, %s AS workflow_id, %s AS tags, to_jsonb(attached_source.*) AS source_row%s'
-		' FROM %s AS attached_source WHERE %s) AS mapped',
+		' %s AS outcome, %s AS request_class, %s AS user_id, %s AS workflow_id, %s AS tags, to_jsonb(attached_source.*) AS source_row, measured.*'
+		' FROM %s AS attached_source%s CROSS JOIN LATERAL (SELECT %s OFFSET 0) AS measured WHERE %s) AS mapped',
 		(attachment).name, live, live, due, occurred_at, occurred_at, problems, occurred_at, usage,
 		format(text_column, (attachment).customer), E'\n' || (attachment).at || E'\n',
 		format(text_column, coalesce((attachment).event_id, 'NULL')), format(text_column, coalesce((attachment).item, 'NULL')),
 		format(text_column, coalesce((attachment).action, 'NULL')), format(text_column, coalesce((attachment).variant, 'NULL')),
 		format(text_column, coalesce((attachment).outcome, 'NULL')), format(text_column, coalesce((attachment).request_class, 'NULL')),
 		format(text_column, coalesce((attachment).user_id, 'NULL')), format(text_column, coalesce((attachment).workflow_id, 'NULL')),
-		format(E'(\n%s\n)::jsonb', coalesce((attachment).tags, 'NULL')), mapped,
-		relation, coalesce(E'(\n' || (attachment).filter || E'\n)', 'true'));
+		format(E'(\n%s\n)::jsonb', coalesce((attachment).tags, 'NULL')),
+		relation, E' CROSS JOIN LATERAL (SELECT (\n' || (attachment).payload || E'\n)::jsonb AS payload OFFSET 0) AS unpacked', fenced, coalesce(E'(\n' || (attachment).filter || E'\n)', 'true'));
 END
 $$;
 COMMENT ON FUNCTION meter.attachment_query(meter.attachment) IS 'The query of the view meter.attached_NAME: a row for each row of the relation that meets the filter, as an event, with the reason where it is none.';
@@ -213,7 +235,7 @@ CREATE TRIGGER connect AFTER INSERT OR DELETE ON meter.attachment
 CREATE TRIGGER connect_updated AFTER UPDATE OF connected ON meter.attachment
 	FOR EACH STATEMENT EXECUTE FUNCTION meter.connect_attachments();
 
-CREATE FUNCTION meter.attach(relation regclass, customer text, at text, item text DEFAULT NULL, usage text DEFAULT NULL, quantities jsonb DEFAULT NULL,
+CREATE FUNCTION meter.attach(relation regclass, customer text, at text, item text DEFAULT NULL, usage text DEFAULT NULL, quantities jsonb DEFAULT NULL, payload text DEFAULT NULL,
 	event_id text DEFAULT NULL, action text DEFAULT NULL, variant text DEFAULT NULL, outcome text DEFAULT NULL, request_class text DEFAULT NULL,
 	user_id text DEFAULT NULL, workflow_id text DEFAULT NULL, tags text DEFAULT NULL, filter text DEFAULT NULL,
 	timezone text DEFAULT 'UTC', window_days integer DEFAULT 7, name text DEFAULT NULL, kind text DEFAULT 'own') RETURNS text
@@ -275,12 +297,16 @@ BEGIN
 	PERFORM meter.period_start(timestamptz '2000-01-01 00:00:00+00', date '2000-01-01', '1 day', attach.timezone);
 
 	mapping := jsonb_strip_nulls(jsonb_build_object(
-		'customer', attach.customer, 'at', attach.at, 'item', attach.item, 'usage', attach.usage, 'event_id', attach.event_id, 'action', attach.action,
+		'customer', attach.customer, 'at', attach.at, 'item', attach.item, 'payload', attach.payload, 'usage', attach.usage, 'event_id', attach.event_id, 'action', attach.action,
 		'variant', attach.variant, 'outcome', attach.outcome, 'request_class', attach.request_class, 'user_id', attach.user_id,
 		'workflow_id', attach.workflow_id, 'tags', attach.tags, 'filter', attach.filter));
 	IF NOT mapping ?& '{customer,at}' THEN
 		RAISE EXCEPTION 'an attachment needs a customer and an instant'
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'customer and at are columns or expressions. For usage that is nobody''s, write customer => ''''''nobody''''''.';
+	END IF;
+	IF attach.payload IS NOT NULL AND meter.attached_column(attach.relation, 'payload') IS NOT NULL THEN
+		RAISE EXCEPTION '% has a column payload of its own', attach.relation
+			USING ERRCODE = 'ambiguous_column', HINT = 'Write its part in each quantity, without payload.';
 	END IF;
 	IF jsonb_typeof(attach.quantities) <> 'object' OR attach.quantities = '{}'
 		OR EXISTS (SELECT FROM jsonb_each(attach.quantities) AS quantity WHERE jsonb_typeof(quantity.value) <> 'string' OR quantity.key COLLATE "C" !~ '^[a-z][a-z0-9_]{0,62}$')
@@ -307,12 +333,13 @@ BEGIN
 		FROM jsonb_each_text(attached.quantities) AS entry
 		ORDER BY 1
 	LOOP
-		checked_type := meter.check_attached_expression(attach.relation, argument.name, argument.expression);
+		checked_type := meter.check_attached_expression(attach.relation, argument.name, argument.expression, CASE WHEN argument.needs IN ('usage', 'quantity') THEN attach.payload END);
 		category := (SELECT typcategory FROM pg_type WHERE oid = checked_type);
 		IF NOT (CASE argument.needs
 			WHEN 'at' THEN checked_type IN ('timestamptz'::regtype, 'timestamp'::regtype)
 			WHEN 'usage' THEN checked_type = 'meter.usage'::regtype
 			WHEN 'quantity' THEN checked_type IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype)
+			WHEN 'payload' THEN checked_type IN ('jsonb'::regtype, 'json'::regtype)
 			WHEN 'tags' THEN checked_type IN ('jsonb'::regtype, 'json'::regtype)
 			WHEN 'filter' THEN checked_type = 'boolean'::regtype
 			ELSE category IN ('S', 'E')
@@ -324,6 +351,7 @@ BEGIN
 						WHEN 'at' THEN 'It has to be a timestamptz or a timestamp.'
 						WHEN 'usage' THEN 'It has to be a meter.usage; or use quantities.'
 						WHEN 'quantity' THEN 'It has to be a whole number or a numeric. Floating point is inexact: cast it.'
+						WHEN 'payload' THEN 'It has to be a jsonb.'
 						WHEN 'tags' THEN 'It has to be a jsonb.'
 						WHEN 'filter' THEN 'It has to be a boolean.'
 						ELSE 'It has to be text, or a number or uuid where it is an id.'
@@ -337,6 +365,7 @@ BEGIN
 	attached.at := mapping ->> 'at';
 	attached.timezone := attach.timezone;
 	attached.item := mapping ->> 'item';
+	attached.payload := mapping ->> 'payload';
 	attached.usage := mapping ->> 'usage';
 	attached.event_id := mapping ->> 'event_id';
 	attached.action := mapping ->> 'action';
@@ -361,15 +390,15 @@ BEGIN
 	PERFORM meter.create_attached_view(attached);
 	/* One that kept its days goes on from there. */
 	DELETE FROM meter.attachment WHERE attachment.name = attached.name;
-	INSERT INTO meter.attachment (name, relation, kind, customer, at, timezone, item, usage, quantities, event_id, action, variant, outcome, request_class, user_id, workflow_id, tags, filter, window_days, rolled_up_until, refreshed_at)
-	VALUES (attached.name, attached.relation, attached.kind, attached.customer, attached.at, attached.timezone, attached.item, attached.usage, attached.quantities, attached.event_id, attached.action, attached.variant, attached.outcome, attached.request_class, attached.user_id, attached.workflow_id, attached.tags, attached.filter, attached.window_days, present.rolled_up_until, present.refreshed_at);
+	INSERT INTO meter.attachment (name, relation, kind, customer, at, timezone, item, payload, usage, quantities, event_id, action, variant, outcome, request_class, user_id, workflow_id, tags, filter, window_days, rolled_up_until, refreshed_at)
+	VALUES (attached.name, attached.relation, attached.kind, attached.customer, attached.at, attached.timezone, attached.item, attached.payload, attached.usage, attached.quantities, attached.event_id, attached.action, attached.variant, attached.outcome, attached.request_class, attached.user_id, attached.workflow_id, attached.tags, attached.filter, attached.window_days, present.rolled_up_until, present.refreshed_at);
 	RAISE NOTICE 'attachment "%" serves reports, never invoices: nothing tells a row that came twice, late or changed', attached.name
 		USING HINT = 'What is to be invoiced is copied into meter.usage_event, by a trigger or by INSERT ... SELECT.';
 	RETURN attached.name;
 END
 $$;
-COMMENT ON FUNCTION meter.attach(regclass, text, text, text, text, jsonb, text, text, text, text, text, text, text, text, text, text, integer, text, text) IS 'Attaches a table, partitioned or foreign table, view or materialized view, so that meter.usage_by_day and what is built on it include its usage without a copy, and returns the attachment''s name, by default that of the relation. It serves reports, never invoices. The arguments are columns or SQL expressions over the relation''s columns, as meter.attachment has them: customer, at (timestamptz, or timestamp in timezone), and either usage (of type meter.usage) or quantities (an expression for each unit, in disjoint buckets) are needed. filter says which rows are usage. Rows of the last window_days UTC days and the present one are always read from the table; older ones are rolled up by meter.refresh_attached, and stay as they were then. Rows that no event can be made of are left out and listed in meter.attached_problem. What is no expression, or has a wrong type, is an error that names the argument. While it is attached, the columns that it reads can be neither dropped nor changed in type. For the owner of the extension.';
-REVOKE ALL ON FUNCTION meter.attach(regclass, text, text, text, text, jsonb, text, text, text, text, text, text, text, text, text, text, integer, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION meter.attach(regclass, text, text, text, text, jsonb, text, text, text, text, text, text, text, text, text, text, text, integer, text, text) IS 'Attaches a table, partitioned or foreign table, view or materialized view, so that meter.usage_by_day and what is built on it include its usage without a copy, and returns the attachment''s name, by default that of the relation. It serves reports, never invoices. The arguments are columns or SQL expressions over the relation''s columns, as meter.attachment has them: customer, at (timestamptz, or timestamp in timezone), and either usage (of type meter.usage) or quantities (an expression for each unit, in disjoint buckets) are needed; both can say payload for the jsonb of that argument, which is read once a row. filter says which rows are usage. Rows of the last window_days UTC days and the present one are always read from the table; older ones are rolled up by meter.refresh_attached, and stay as they were then. Rows that no event can be made of are left out and listed in meter.attached_problem. What is no expression, or has a wrong type, is an error that names the argument. An expression that raises an error for a row fails the reports: write it so that it does not, as meter.json_quantity does. While it is attached, the columns that it reads can be neither dropped nor changed in type. For the owner of the extension.';
+REVOKE ALL ON FUNCTION meter.attach(regclass, text, text, text, text, jsonb, text, text, text, text, text, text, text, text, text, text, text, integer, text, text) FROM PUBLIC;
 
 CREATE FUNCTION meter.detach(name text, keep_days boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql
@@ -605,21 +634,6 @@ REVOKE ALL ON PROCEDURE meter.refresh_attached(text, date, integer) FROM PUBLIC;
  * negative rest.
  */
 
-CREATE FUNCTION meter.attached_column(relation regclass, VARIADIC names text[]) RETURNS text
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	SELECT quote_ident(attname)
-	FROM pg_attribute
-	WHERE attrelid = relation
-		AND attnum > 0
-		AND NOT attisdropped
-		AND attname = ANY (names)
-	ORDER BY array_position(names, attname::text)
-	LIMIT 1;
-END;
-COMMENT ON FUNCTION meter.attached_column(regclass, text[]) IS 'The first of these columns that the relation has, quoted; NULL where it has none.';
-
 CREATE FUNCTION meter.attach_litellm(relation regclass DEFAULT to_regclass('"LiteLLM_SpendLogs"'), customer text DEFAULT NULL, item text DEFAULT NULL, window_days integer DEFAULT 7, name text DEFAULT 'litellm') RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -628,9 +642,7 @@ DECLARE
 	has_organization CONSTANT boolean := meter.attached_column(relation, 'organization_id') IS NOT NULL;
 	has_status CONSTANT boolean := meter.attached_column(relation, 'status') IS NOT NULL;
 	has_provider CONSTANT boolean := meter.attached_column(relation, 'custom_llm_provider') IS NOT NULL;
-	/* Newer versions keep the provider's usage as it came, older ones what is not among the columns. */
-	payload CONSTANT text := 'coalesce(nullif(metadata -> ''usage_object'', ''null''), metadata -> ''additional_usage_values'')';
-	of_payload CONSTANT text := 'meter.json_quantity(' || payload || ' #> ''{%s}'')';
+	of_payload CONSTANT text := 'meter.json_quantity(payload #> ''{%s}'')';
 	cache_read CONSTANT text := format('greatest(%s, %s)', format(of_payload, 'prompt_tokens_details,cached_tokens'), format(of_payload, 'cache_read_input_tokens'));
 	cache_write CONSTANT text := format('greatest(%s, %s)', format(of_payload, 'prompt_tokens_details,cache_creation_tokens'), format(of_payload, 'cache_creation_input_tokens'));
 	cache_write_1h CONSTANT text := format(of_payload, 'prompt_tokens_details,cache_creation_token_details,ephemeral_1h_input_tokens');
@@ -652,6 +664,8 @@ BEGIN
 		window_days => attach_litellm.window_days,
 		customer => coalesce(attach_litellm.customer, format('coalesce(nullif(end_user, ''''), nullif(team_id, ''''), %snullif("user", ''''), nullif(api_key, ''''))', CASE WHEN has_organization THEN 'nullif(organization_id, ''''), ' ELSE '' END)),
 		at => '"startTime"',
+		/* Newer versions keep the provider's usage as it came, older ones what is not among the columns. */
+		payload => 'coalesce(nullif(metadata -> ''usage_object'', ''null''), metadata -> ''additional_usage_values'')',
 		event_id => 'request_id',
 		item => coalesce(attach_litellm.item, CASE
 			WHEN has_provider THEN 'CASE WHEN coalesce(custom_llm_provider, '''') = '''' OR starts_with(model, custom_llm_provider || ''/'') THEN nullif(model, '''') ELSE custom_llm_provider || ''/'' || nullif(model, '''') END'
@@ -684,7 +698,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	of_span CONSTANT text := 'meter.json_quantity(attributes::jsonb #> ''{llm,token_count,%s}'')';
+	of_span CONSTANT text := 'meter.json_quantity(payload #> ''{%s}'')';
 	prompt CONSTANT text := concat('coalesce(', meter.attached_column(relation, 'llm_token_count_prompt') || '::numeric, ', format(of_span, 'prompt'), ', 0)');
 	completion CONSTANT text := concat('coalesce(', meter.attached_column(relation, 'llm_token_count_completion') || '::numeric, ', format(of_span, 'completion'), ', 0)');
 	cache_read CONSTANT text := format(of_span, 'prompt_details,cache_read');
@@ -706,8 +720,9 @@ BEGIN
 		filter => 'span_kind = ''LLM''',
 		customer => coalesce(attach_phoenix.customer, 'attributes::jsonb #>> ''{user,id}'''),
 		at => 'start_time',
+		payload => 'attributes::jsonb #> ''{llm,token_count}''',
 		event_id => 'span_id',
-		item => coalesce(attach_phoenix.item, 'concat_ws(''/'', nullif(attributes::jsonb #>> ''{llm,provider}'', ''''), nullif(attributes::jsonb #>> ''{llm,model_name}'', ''''))'),
+		item => coalesce(attach_phoenix.item, 'nullif(concat_ws(''/'', nullif(attributes::jsonb #>> ''{llm,provider}'', ''''), nullif(attributes::jsonb #>> ''{llm,model_name}'', '''')), '''')'),
 		quantities => jsonb_build_object(
 			'requests', '1',
 			'input_tokens', format(rest, prompt, cache_read, cache_write, input_audio),
