@@ -171,6 +171,18 @@ $$;
 COMMENT ON FUNCTION meter.attachment_query(meter.attachment) IS 'The query of the view meter.attached_NAME: a row for each row of the relation that meets the filter, as an event, with the reason where it is none.';
 REVOKE ALL ON FUNCTION meter.attachment_query(meter.attachment) FROM PUBLIC;
 
+CREATE FUNCTION meter.lock_attachments() RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	/* A lock of the view itself would be one of the attached tables, too. */
+	PERFORM pg_advisory_xact_lock('pg_class'::regclass::oid::integer, 'meter.attached_row'::regclass::oid::integer);
+END
+$$;
+COMMENT ON FUNCTION meter.lock_attachments() IS 'Takes the lock under which meter.attached_row is generated, until the transaction''s end: whoever has it sees all attachments, at READ COMMITTED.';
+REVOKE ALL ON FUNCTION meter.lock_attachments() FROM PUBLIC;
+
 /*
  * Runs while a dump is restored as well, which brings the views meter.attached_NAME, as
  * they are no members of the extension, but meter.attached_row as it was created.
@@ -183,6 +195,7 @@ DECLARE
 	missing meter.attachment;
 	query text;
 BEGIN
+	PERFORM meter.lock_attachments();
 	FOR missing IN
 		SELECT *
 		FROM meter.attachment
@@ -257,6 +270,11 @@ BEGIN
 		RAISE EXCEPTION 'only the owner of the extension and superusers can attach a table'
 			USING ERRCODE = 'insufficient_privilege';
 	END IF;
+	IF current_setting('transaction_isolation') <> 'read committed' THEN
+		RAISE EXCEPTION 'a table can be attached at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED.';
+	END IF;
+	PERFORM meter.lock_attachments();
 	IF attach.relation IS NULL THEN
 		RAISE EXCEPTION 'the relation to attach is null'
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Name it with its schema, where the search_path does not find it.';
@@ -405,6 +423,11 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	IF current_setting('transaction_isolation') <> 'read committed' THEN
+		RAISE EXCEPTION 'a table can be detached at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED.';
+	END IF;
+	PERFORM meter.lock_attachments();
 	PERFORM FROM meter.attachment WHERE attachment.name = detach.name FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'attachment "%" is not there', coalesce(detach.name, 'null')
@@ -563,7 +586,7 @@ BEGIN
 	FOREACH one IN ARRAY names LOOP
 		SELECT * INTO state FROM meter.attachment WHERE attachment.name = one AND attachment.connected FOR UPDATE SKIP LOCKED;
 		IF NOT FOUND THEN
-			RAISE NOTICE 'another refresh of attachment "%" is running, and does the work', one;
+			RAISE NOTICE 'attachment "%" is being refreshed or detached by another session, and is left to it', one;
 			CONTINUE;
 		END IF;
 		IF since IS NOT NULL THEN
@@ -594,7 +617,7 @@ BEGIN
 			WHILE next < until LOOP
 				PERFORM FROM meter.attachment WHERE attachment.name = one AND attachment.connected FOR UPDATE SKIP LOCKED;
 				IF NOT FOUND THEN
-					problem := 'another refresh or detach is under way';
+					problem := 'another session refreshes or detaches it';
 					EXIT;
 				END IF;
 				state.rolled_up_until := next;

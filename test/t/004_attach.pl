@@ -1,0 +1,91 @@
+# Attached tables through dump and restore: the mapping is in a table, its view is an ordinary object,
+# and the view of all attachments is generated again while the data comes in.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('node');
+$node->init;
+$node->append_conf('postgresql.conf', $ENV{METER_CONF});
+$node->start;
+
+sub query
+{
+	my ($sql, $database) = @_;
+	return $node->safe_psql($database // 'postgres', "SET client_min_messages = warning;\n$sql");
+}
+
+# Whether there is more than what is rolled up, that the live part of the table is read, and that all adds up.
+my $shown = q{
+	SELECT (SELECT count(*) FROM meter.attachment WHERE connected), sum(events), sum(cost), (SELECT sum(events) FROM meter.attached_daily), (SELECT count(*) FROM meter.attached_problem), (SELECT count(*) FROM meter.audit(dates => '(,)'))
+	FROM meter.usage_by_day};
+
+query(q{
+	CREATE EXTENSION meter CASCADE;
+	INSERT INTO meter.rate (item, unit, price) VALUES ('gpt', 'input_tokens', 2);
+	CREATE SCHEMA app;
+	CREATE TABLE app.call (id bigint PRIMARY KEY, tenant text, at timestamptz, tokens integer);
+	CREATE TABLE app."Log" (id bigint, tenant text, at timestamp, tokens integer);
+	INSERT INTO app.call SELECT n, nullif('c' || n % 3, 'c2'), now() - n * interval '6 hours', n FROM generate_series(1, 100) AS n;
+	INSERT INTO app."Log" SELECT n, 'c' || n % 3, timezone('UTC', now()) - n * interval '6 hours', n FROM generate_series(1, 100) AS n;
+	SELECT meter.record('c1', 'own', now(), 'gpt', '{"input_tokens": 1}');
+	SELECT meter.attach('app.call', 'tenant', 'at', '''gpt''', quantities => '{"input_tokens": "tokens"}', event_id => 'id');
+	SELECT meter.attach('app."Log"', 'tenant', 'at', '''gpt''', usage => 'meter.usage(''input_tokens'', tokens)', window_days => 1)});
+$node->psql('postgres', 'CALL meter.refresh()');
+my $before = query($shown);
+like($before, qr/^2\|168\|.*\|33\|0$/, 'attached tables are reported before the dump');
+
+# New rows and another refresh after the restore.
+sub goes_on
+{
+	my ($database, $name) = @_;
+	is(query($shown, $database), $before, "attached tables are reported $name");
+	query(q{INSERT INTO app.call VALUES (1000, 'new', now(), 5)}, $database);
+	is(query(q{SELECT events, cost FROM meter.usage_by_day WHERE customer_id = 'new'}, $database), '1|10', "and new rows of theirs $name");
+	query('UPDATE meter.attachment SET window_days = 0', $database);
+	$node->psql($database, 'CALL meter.refresh()');
+	is(query(q{SELECT sum(events) - 1, (SELECT count(*) FROM meter.audit(dates => '(,)')) FROM meter.usage_by_day}, $database), '168|0', "and nothing is doubled or lost by a refresh $name");
+	query(q{SELECT meter.detach(name) FROM meter.attachment}, $database);
+	is(query('SELECT sum(events) FROM meter.usage_by_day', $database), '1', "detached they are gone $name");
+}
+
+my $dump = $node->basedir . '/dump.sql';
+$node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'pg_dump');
+query('CREATE DATABASE restored');
+$node->command_ok([ 'psql', '-Xqv', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('restored') ], 'restore');
+goes_on('restored', 'after a restore');
+
+$node->command_ok([ 'pg_dump', '-Fd', '-f', $node->basedir . '/dump.dir', $node->connstr('postgres') ], 'pg_dump to a directory');
+query('CREATE DATABASE parallel');
+$node->command_ok([ 'pg_restore', '-j', '4', '--exit-on-error', '-d', $node->connstr('parallel'), $node->basedir . '/dump.dir' ], 'restore by four jobs');
+goes_on('parallel', 'after a parallel restore');
+
+# Only the data, into a database that has the tables and no view of them: it is made.
+my $schema = $node->basedir . '/schema.sql';
+$node->command_ok([ 'pg_dump', '--schema-only', '-n', 'app', '-f', $schema, $node->connstr('postgres') ], 'pg_dump of the tables');
+$node->command_ok([ 'pg_dump', '--data-only', '-f', $dump, $node->connstr('postgres') ], 'pg_dump --data-only');
+query('CREATE DATABASE data_only');
+query('CREATE EXTENSION meter CASCADE', 'data_only');
+$node->command_ok([ 'psql', '-Xqv', 'ON_ERROR_STOP=1', '-f', $schema, $node->connstr('data_only') ], 'the tables');
+$node->command_ok([ 'psql', '-Xqv', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('data_only') ], 'restore of the data only');
+goes_on('data_only', 'after a restore of the data only');
+
+# Without the tables: the restore goes through, what is rolled up is reported, and what is missing is listed and warned of.
+$node->command_ok([ 'pg_dump', '--data-only', '-t', 'meter.*', '-f', $dump, $node->connstr('postgres') ], 'pg_dump of the data of meter');
+query('CREATE DATABASE without');
+query('CREATE EXTENSION meter CASCADE', 'without');
+my ($status, $out, $err) = $node->psql('without', "\\i $dump");
+is($status, 0, 'a restore without the tables goes through');
+like($err, qr/WARNING:  attachment "call" is not connected: .*app/, 'it warns');
+is(query('SELECT sum(events) FROM meter.usage_by_day', 'without'), query('SELECT sum(events) + 1 FROM meter.attached_daily'), 'the rolled-up days are reported');
+like(query('SELECT attachment, problem FROM meter.attached_problem ORDER BY attachment', 'without'), qr/^call\|relation app.call is not connected.*\nlog\|relation app."Log" is not connected/, 'what is missing is listed');
+$node->command_ok([ 'psql', '-Xqv', 'ON_ERROR_STOP=1', '-f', $schema, $node->connstr('without') ], 'the tables come');
+query('UPDATE meter.attachment SET connected = true', 'without');
+is(query('SELECT count(*) FROM meter.attached_problem', 'without'), '0', 'once they are there they are connected');
+query(q{INSERT INTO app.call VALUES (1000, 'new', now(), 5)}, 'without');
+is(query(q{SELECT events, cost FROM meter.usage_by_day WHERE customer_id = 'new'}, 'without'), '1|10', 'and reported');
+
+$node->stop;
+done_testing();
