@@ -73,8 +73,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	relation CONSTANT regclass := (attachment).relation::regclass;
-	/* What is measured stands behind a fence, OFFSET 0, so that it is evaluated once a row; conditions on the rest pass. */
-	/* An expression of text, with the collation that meter.attached_row has; NULL for none. */
+	/* An expression of text, with the collation that meter.attached_row has. */
 	text_column CONSTANT text := E'(\n%s\n)::text COLLATE pg_catalog."default"';
 	at_type regtype;
 	quantity record;
@@ -139,6 +138,7 @@ BEGIN
 		usage := format('CASE WHEN %s THEN meter.usage(%s) END', usable, usage);
 	END IF;
 
+	/* What is measured stands behind a fence, OFFSET 0, so that it is evaluated once a row; conditions on the rest pass. */
 	RETURN format(
 		'SELECT %L::text AS attachment, (%s) AS live, (%s AND %s) AS due,'
 		' CASE'
@@ -220,10 +220,11 @@ BEGIN
 		AND to_regclass(format('meter.%I', 'attached_' || name)) IS NOT NULL;
 	EXECUTE 'CREATE OR REPLACE VIEW meter.attached_row AS ' || coalesce(query,
 		'SELECT NULL::text AS attachment, NULL::boolean AS live, NULL::boolean AS due, NULL::text AS problem, NULL::jsonb AS source_row, NULL::text AS customer_id, NULL::text AS event_id, NULL::timestamptz AS occurred_at, NULL::text AS item, NULL::meter.usage AS usage, NULL::text AS action, NULL::text AS variant, NULL::text AS outcome, NULL::text AS request_class, NULL::text AS user_id, NULL::text AS workflow_id, NULL::jsonb AS tags WHERE false');
+	EXECUTE format('CREATE OR REPLACE VIEW meter.is_attached AS SELECT %L::boolean AS attached', EXISTS (SELECT FROM meter.attachment));
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION meter.connect_attachments() IS 'Trigger of meter.attachment: creates the views meter.attached_NAME that are missing, with a warning where that is not possible, and generates meter.attached_row from all there are.';
+COMMENT ON FUNCTION meter.connect_attachments() IS 'Trigger of meter.attachment: creates the views meter.attached_NAME that are missing, with a warning where that is not possible, and generates meter.attached_row and meter.is_attached anew.';
 REVOKE ALL ON FUNCTION meter.connect_attachments() FROM PUBLIC;
 
 CREATE FUNCTION meter.create_attached_view(attachment meter.attachment) RETURNS void
@@ -449,10 +450,14 @@ CREATE FUNCTION meter.roll_up_attached(name text, until date) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '4MB'
+SET enable_mergejoin = off
 AS $$
 DECLARE
 	left_out bigint;
 BEGIN
+	/* As in meter.consume_events. */
+	PERFORM set_config('work_mem', current_setting('maintenance_work_mem'), true);
 	UPDATE meter.attachment
 	SET rolling_until = roll_up_attached.until
 	WHERE attachment.name = roll_up_attached.name
@@ -465,20 +470,16 @@ BEGIN
 	WITH rated AS (
 		SELECT
 			attachment, timezone('UTC', occurred_at)::date AS source_date, customer_id, usage_date, item, action, variant, outcome, request_class,
-			count(*) AS events,
-			sum(usage) AS usage,
-			coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
-			coalesce(meter.total_cost((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant), 0) AS credits,
-			count(*) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)) AS unpriced_cost,
-			count(*) FILTER (WHERE meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)) AS unpriced_credits
+			meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, 1::smallint) AS sums
 		FROM meter.attached_event
 		WHERE attachment = roll_up_attached.name
 			AND due
 		GROUP BY attachment, source_date, customer_id, usage_date, item, action, variant, outcome, request_class
 	)
 	INSERT INTO meter.attached_daily (attachment, source_date, customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
-	SELECT attachment, source_date, customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
-	FROM rated;
+	SELECT attachment, source_date, customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
+	FROM rated
+	ORDER BY customer_id, usage_date, item, action, variant, outcome, request_class;
 	SELECT count(*) INTO left_out
 	FROM meter.attached_row
 	WHERE attachment = roll_up_attached.name
