@@ -412,22 +412,47 @@ CREATE VIEW meter.usage_part AS
 SELECT * FROM meter.event_part
 UNION ALL
 SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
-FROM meter.attached_by_day;
+FROM meter.attached_by_day
+CROSS JOIN meter.is_attached
+WHERE attached;
 COMMENT ON VIEW meter.usage_part IS 'What meter.usage_by_day merges, for reports that add up anyway: every event and every row of an attached table that is committed, in exactly one row. A key may have several rows, so sum them, and do not count them. The columns are those of meter.usage_daily.';
 
 CREATE VIEW meter.cost_part AS
 SELECT * FROM meter.event_cost_part
 UNION ALL
 SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits
-FROM meter.attached_by_day;
+FROM meter.attached_by_day
+CROSS JOIN meter.is_attached
+WHERE attached;
 COMMENT ON VIEW meter.cost_part IS 'What meter.cost_by_day merges, for reports that add up anyway: every event and every row of an attached table that is committed, in exactly one row. A customer''s day may have several rows, so sum them, and do not count them.';
 
-/* While nothing is attached, is_attached is the constant false, and the second half is not even planned. */
+/*
+ * While nothing is attached, is_attached is the constant false: the last part is not even
+ * planned, and the others are those of event_by_day.
+ */
 CREATE VIEW meter.usage_by_day AS
-SELECT event_by_day.*
-FROM meter.event_by_day
+SELECT rolled_up.*
+FROM meter.rolled_up_usage AS rolled_up
 CROSS JOIN meter.is_attached
 WHERE NOT attached
+	AND NOT EXISTS (
+		SELECT FROM meter.tail_day
+		WHERE tail_day.customer_id = rolled_up.customer_id
+			AND tail_day.usage_date = rolled_up.usage_date)
+UNION ALL
+SELECT
+	customer_id, usage_date, item, action, variant, outcome, request_class,
+	sum(events)::bigint AS events,
+	sum(usage) AS usage,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM meter.event_part
+JOIN meter.tail_day USING (customer_id, usage_date)
+CROSS JOIN meter.is_attached
+WHERE NOT attached
+GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
 UNION ALL
 SELECT
 	customer_id, usage_date, item, action, variant, outcome, request_class,
@@ -444,10 +469,27 @@ GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class;
 COMMENT ON VIEW meter.usage_by_day IS 'Usage, cost and credits by customer and day, of every event and every row of an attached table that is committed: meter.event_by_day and meter.attached_by_day together. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does. It serves reports; invoices are made of meter.event_by_day.';
 
 CREATE VIEW meter.cost_by_day AS
-SELECT event_cost_by_day.*
-FROM meter.event_cost_by_day
+SELECT rolled_up.*
+FROM meter.rolled_up_cost AS rolled_up
 CROSS JOIN meter.is_attached
 WHERE NOT attached
+	AND NOT EXISTS (
+		SELECT FROM meter.tail_day
+		WHERE tail_day.customer_id = rolled_up.customer_id
+			AND tail_day.usage_date = rolled_up.usage_date)
+UNION ALL
+SELECT
+	customer_id, usage_date,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(events)::bigint AS events,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM meter.event_cost_part
+JOIN meter.tail_day USING (customer_id, usage_date)
+CROSS JOIN meter.is_attached
+WHERE NOT attached
+GROUP BY customer_id, usage_date
 UNION ALL
 SELECT
 	customer_id, usage_date,

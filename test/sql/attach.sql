@@ -124,6 +124,16 @@ SELECT 'usage_by_day' AS of_view, events, usage, cost, credits FROM meter.usage_
 UNION ALL SELECT 'event_by_day', events, usage, cost, credits FROM meter.event_by_day WHERE customer_id = 'c1' AND usage_date = '2024-03-03'
 UNION ALL SELECT 'attached_by_day', events, usage, cost, credits FROM meter.attached_by_day WHERE customer_id = 'c1' AND usage_date = '2024-03-03';
 SELECT sum(events) AS billed FROM meter.event_by_day;
+SELECT events, cost, credits FROM meter.cost_by_day WHERE customer_id = 'c1' AND usage_date = '2024-03-03'
+UNION ALL SELECT events, cost, credits FROM meter.event_cost_by_day WHERE customer_id = 'c1' AND usage_date = '2024-03-03';
+CALL meter.refresh();
+-- Every view says the same, with a key once.
+SELECT count(*) - count(DISTINCT (customer_id, usage_date, item, action, variant, outcome, request_class)) AS twice, sum(events) AS events, sum(cost) AS cost FROM meter.usage_by_day
+UNION ALL SELECT count(*) - count(DISTINCT (customer_id, usage_date)), sum(events), sum(cost) FROM meter.cost_by_day
+UNION ALL SELECT 0, sum(events), sum(cost) FROM meter.usage_part
+UNION ALL SELECT 0, sum(events), sum(cost) FROM meter.cost_part
+UNION ALL SELECT 0, sum(events), sum(cost) FROM meter.usage_by_month
+UNION ALL SELECT 0, sum(events), sum(cost) FROM (SELECT events, cost FROM meter.event_by_day UNION ALL SELECT events, cost FROM meter.attached_by_day) AS part;
 
 -- What is unknown or has no rate shows up, rolled up or not.
 INSERT INTO call VALUES (4000, 'new', now(), 'unrated', 5, 0, NULL, NULL, NULL), (4001, 'new', now(), 'unrated', 6, 0, NULL, NULL, NULL);
@@ -302,5 +312,19 @@ DROP ROLE regress_meter_reports;
 SELECT meter.detach('call');
 SELECT (SELECT count(*) FROM meter.attachment), (SELECT count(*) FROM meter.attached_daily), (SELECT count(*) FROM meter.attached_row), (SELECT count(*) FROM meter.attached_problem);
 SELECT to_regclass('meter.attached_call');
+TABLE meter.is_attached;
 TABLE meter.usage_by_day EXCEPT TABLE meter.event_by_day;
+TABLE meter.cost_by_day EXCEPT TABLE meter.event_cost_by_day;
+-- Nor is anything planned for it.
+CREATE FUNCTION pg_temp.reads_attached(query text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+	RETURN plan::text LIKE '%attach%';
+END
+$$;
+SELECT view, pg_temp.reads_attached('SELECT * FROM meter.' || view)
+FROM unnest('{usage_by_day,cost_by_day,usage_part,cost_part,usage_by_month}'::text[]) AS view;
 DROP TABLE call;

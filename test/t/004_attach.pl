@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use IPC::Run;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('node');
@@ -86,6 +87,35 @@ query('UPDATE meter.attachment SET connected = true', 'without');
 is(query('SELECT count(*) FROM meter.attached_problem', 'without'), '0', 'once they are there they are connected');
 query(q{INSERT INTO app.call VALUES (1000, 'new', now(), 5)}, 'without');
 is(query(q{SELECT events, cost FROM meter.usage_by_day WHERE customer_id = 'new'}, 'without'), '1|10', 'and reported');
+
+# Killed while it rolls up: a table that is rolled up by days is reported in full at any moment.
+query(q{
+	CREATE TABLE app.many AS SELECT 'c' || n % 7 AS tenant, timestamptz '2020-01-01' + n * interval '1 hour' AS at, 1 AS tokens FROM generate_series(1, 30000) AS n;
+	SELECT meter.attach('app.many', 'tenant', 'at', '''gpt''', quantities => '{"input_tokens": "tokens"}')});
+my $many = q{SELECT sum(events), sum(cost) FROM meter.attached_by_day WHERE attachment = 'many'};
+for my $round (1 .. 3)
+{
+	my $run = IPC::Run::start([ 'psql', '-Xqc', q{CALL meter.refresh_attached('many', batch_days => 3)}, $node->connstr('postgres') ], '>', \my $run_out, '2>', \my $run_err);
+	$node->poll_query_until('postgres', qq{SELECT count(*) > 0 FROM meter.attached_daily WHERE attachment = 'many' AND source_date > date '2020-01-01' + 100 * $round});
+	if ($round == 1)
+	{
+		query(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL meter.refresh_attached%'});
+	}
+	else
+	{
+		$node->stop('immediate');
+		$node->start;
+	}
+	$run->finish;
+	is(query($many), '30000|60000', "round $round: all of it is reported");
+	is(query(q{SELECT rolled_up_until BETWEEN date '2020-01-01' + 1 AND date '2023-06-05' FROM meter.attachment WHERE name = 'many'}), 't', 'part of it is rolled up');
+	is(query(q{SELECT state FROM meter.job_progress WHERE job = 'refresh_attached many'}), 'running', 'its job was not ended');
+}
+$node->psql('postgres', q{CALL meter.refresh_attached('many')});
+is(query($many), '30000|60000', 'the next one goes on to the end');
+is(query(q{SELECT sum(events) FROM meter.attached_daily WHERE attachment = 'many'}), '30000', 'and all is rolled up');
+is(query(q{SELECT count(*) FROM meter.audit(dates => '(,)')}), '0', 'and the audit finds nothing');
+is(query(q{SELECT state, (SELECT count(*) FROM meter.job WHERE job = 'refresh_attached many' AND state = 'stopped') FROM meter.job_progress WHERE job = 'refresh_attached many'}), 'done|3', 'and the jobs say so');
 
 $node->stop;
 done_testing();
