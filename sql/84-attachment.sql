@@ -173,8 +173,14 @@ UNION ALL
 SELECT name, NULL, format('relation %s is not connected: nothing of it is reported but the days that are rolled up', relation), NULL
 FROM meter.attachment
 WHERE connected
-	AND to_regclass(format('meter.%I', 'attached_' || name)) IS NULL;
-COMMENT ON VIEW meter.attached_problem IS 'What of attached tables is left out of reports, and why: rows that no event could be made of, with the id where they have one and the whole row, and attachments whose table is not there. It reads the tables as a whole.';
+	AND to_regclass(format('meter.%I', 'attached_' || name)) IS NULL
+UNION ALL
+SELECT attachment, NULL, format('%s rolled-up rows had a unit without a rate: once it has one, CALL meter.refresh_attached(%L, since => %L)', sum(greatest(unpriced_cost, unpriced_credits)), attachment, min(source_date)), NULL
+FROM meter.attached_daily
+WHERE unpriced_cost > 0
+	OR unpriced_credits > 0
+GROUP BY attachment;
+COMMENT ON VIEW meter.attached_problem IS 'What of attached tables is not reported as it should be, and why: rows that are left out as no event can be made of them, with the id where they have one and the whole row; attachments whose table is not there; and, without a row, how many were rolled up before all their units had a rate. It reads the tables as a whole.';
 
 CREATE VIEW meter.is_attached AS
 SELECT false AS attached;

@@ -244,7 +244,7 @@ $$;
 COMMENT ON FUNCTION meter.create_attached_view(meter.attachment) IS 'Creates the view meter.attached_NAME of an attachment, and tries it.';
 REVOKE ALL ON FUNCTION meter.create_attached_view(meter.attachment) FROM PUBLIC;
 
-CREATE TRIGGER connect AFTER INSERT OR DELETE ON meter.attachment
+CREATE TRIGGER connect AFTER INSERT OR DELETE OR TRUNCATE ON meter.attachment
 	FOR EACH STATEMENT EXECUTE FUNCTION meter.connect_attachments();
 CREATE TRIGGER connect_updated AFTER UPDATE OF connected ON meter.attachment
 	FOR EACH STATEMENT EXECUTE FUNCTION meter.connect_attachments();

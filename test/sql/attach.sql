@@ -142,6 +142,13 @@ CALL meter.refresh_attached('call', since => '2024-06-01');
 SELECT kind, name, events FROM meter.unknown_name ORDER BY kind, name;
 SELECT card, item, variant, unit, quantity, events, first_date FROM meter.unpriced_usage ORDER BY card, item, unit;
 SELECT unpriced_cost FROM pg_temp.by_day WHERE customer = 'new' ORDER BY usage_date;
+TABLE meter.attached_problem;
+INSERT INTO meter.rate (item, unit, price) VALUES ('unrated', '*', 1);
+SELECT usage_date > '2024-12-31' AS live, cost, unpriced_cost FROM pg_temp.by_day WHERE customer = 'new' ORDER BY usage_date;
+CALL meter.refresh_attached('call', since => '2024-06-01');
+SELECT usage_date > '2024-12-31' AS live, cost, unpriced_cost FROM pg_temp.by_day WHERE customer = 'new' ORDER BY usage_date;
+TABLE meter.attached_problem;
+TABLE meter.unpriced_usage;
 DELETE FROM call WHERE tenant = 'new';
 
 -- Values that no event can have are left out, listed and counted, and fail no report.
@@ -235,6 +242,10 @@ SELECT meter.attach('call', 'tenant', 'made_at', quantities => '{"input_tokens":
 SELECT meter.attach('call', 'tennant', 'made_at', quantities => '{"input_tokens": "prompt"}', name => 'x');
 \set VERBOSITY terse
 SELECT meter.attach('call', 'tenant', 'made_at', quantities => '{"input_tokens": "prompt +"}', name => 'x');
+SELECT meter.attach('call', 'tenant -- the customer', 'made_at /* UTC */', quantities => '{"input_tokens": "payload::integer -- a number"}', payload => 'to_jsonb(prompt) -- as JSON', filter => 'true -- all', name => 'x');
+SELECT meter.detach('x');
+SELECT meter.attach('call', 'payload ->> ''x''', 'made_at', quantities => '{"input_tokens": "prompt"}', payload => 'doc', name => 'x');
+SELECT meter.attach('call', 'tenant', 'made_at', quantities => '{"input_tokens": "prompt"}', payload => 'model', name => 'x');
 SELECT meter.attach('call', 'tenant) FROM meter.rate; DELETE FROM call; SELECT (1', 'made_at', quantities => '{"input_tokens": "prompt"}', name => 'x');
 SELECT meter.attach('call', '(SELECT min(card) FROM meter.card)', 'made_at', quantities => '{"input_tokens": "prompt"}', name => 'x');
 SELECT meter.attach('call', 'tenant', 'max(made_at)', quantities => '{"input_tokens": "prompt"}', name => 'x');
