@@ -48,7 +48,7 @@ CREATE TABLE meter.attachment (
 	attached_by text NOT NULL DEFAULT session_user,
 	CONSTRAINT attachment_has_usage_or_quantities CHECK (num_nonnulls(usage, quantities) = 1)
 );
-COMMENT ON TABLE meter.attachment IS 'The tables of one''s own that reports include, and what is read of them. An expression is SQL over the columns of the relation. meter.attach writes it. Attached usage serves reports, never invoices: nothing tells a row that came twice, late or changed. What is to be invoiced is copied into meter.usage_event.';
+COMMENT ON TABLE meter.attachment IS 'The tables of one''s own that reports include, and what is read of them. An expression is SQL over the columns of the relation. meter.attach writes it; only window_days can be changed here. Attached usage serves reports, never invoices: nothing tells a row that came twice, late or changed. What is to be invoiced is copied into meter.usage_event.';
 COMMENT ON COLUMN meter.attachment.name IS 'The name to call it by; its generated view is meter.attached_ and this name.';
 COMMENT ON COLUMN meter.attachment.relation IS 'The qualified name of the table, view or foreign table.';
 COMMENT ON COLUMN meter.attachment.kind IS 'Whose form the table has: own, or litellm, phoenix, langfuse from the ready mappings.';

@@ -324,6 +324,24 @@ SELECT meter.detach('call');
 SELECT (SELECT count(*) FROM meter.attachment), (SELECT count(*) FROM meter.attached_daily), (SELECT count(*) FROM meter.attached_row), (SELECT count(*) FROM meter.attached_problem);
 SELECT to_regclass('meter.attached_call');
 TABLE meter.is_attached;
+-- All that reads attached tables: reports. Nothing that bills may be among them; it reads meter.event_part and the like.
+WITH RECURSIVE reads AS (
+	SELECT 'pg_class'::regclass::oid AS classid, 'meter.attached_row'::regclass::oid AS objid
+	UNION
+	SELECT
+		CASE WHEN pg_rewrite.oid IS NULL THEN pg_depend.classid ELSE 'pg_class'::regclass END,
+		coalesce(pg_rewrite.ev_class, pg_depend.objid)
+	FROM reads
+	JOIN pg_depend ON refclassid = reads.classid
+		AND refobjid = reads.objid
+		AND deptype = 'n'
+	LEFT JOIN pg_rewrite ON pg_depend.classid = 'pg_rewrite'::regclass
+		AND pg_rewrite.oid = pg_depend.objid
+)
+SELECT pg_describe_object(classid, objid, 0) AS reads_attached
+FROM reads
+WHERE pg_describe_object(classid, objid, 0) LIKE '% meter.%'
+ORDER BY pg_describe_object(classid, objid, 0) COLLATE "C";
 TABLE meter.usage_by_day EXCEPT TABLE meter.event_by_day;
 TABLE meter.cost_by_day EXCEPT TABLE meter.event_cost_by_day;
 -- Nor is anything planned for it.
