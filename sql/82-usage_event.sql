@@ -134,8 +134,8 @@ COMMENT ON TABLE meter.job IS 'The runs of procedures that take long, such as me
 COMMENT ON COLUMN meter.job.job_id IS 'A number to name the run by.';
 COMMENT ON COLUMN meter.job.job IS 'The procedure.';
 COMMENT ON COLUMN meter.job.state IS 'running; done; or stopped, by an error, a cancellation or a crash: what it had done by then stays done. The next run of the procedure notices.';
-COMMENT ON COLUMN meter.job.done IS 'How many events it has done.';
-COMMENT ON COLUMN meter.job.total IS 'How many there were to do when it began.';
+COMMENT ON COLUMN meter.job.done IS 'How many events it has done; of refresh_attached, days.';
+COMMENT ON COLUMN meter.job.total IS 'How many events there were to do when it began; of refresh_attached, days.';
 COMMENT ON COLUMN meter.job.started_by IS 'The role that was logged in.';
 COMMENT ON COLUMN meter.job.started_at IS 'When it began.';
 COMMENT ON COLUMN meter.job.updated_at IS 'When it last finished a batch, or ended.';
@@ -157,7 +157,7 @@ SELECT
 FROM meter.job
 WHERE state = 'running'
 	OR job_id IN (SELECT max(job_id) FROM meter.job GROUP BY job);
-COMMENT ON VIEW meter.job_progress IS 'How far the jobs are that run, and the last run of each: events done of the total when it began, rate in events a second, and the time left at that rate.';
+COMMENT ON VIEW meter.job_progress IS 'How far the jobs are that run, and the last run of each: events (of refresh_attached: days) done of the total when it began, rate in these a second, and the time left at that rate.';
 
 SELECT pg_extension_config_dump('meter.usage_event', '');
 SELECT pg_extension_config_dump('meter.event_conflict', '');
