@@ -19,13 +19,13 @@ AS 'MODULE_PATHNAME', 'meter_wallet_send' LANGUAGE c IMMUTABLE STRICT PARALLEL S
 COMMENT ON FUNCTION meter.wallet_send(meter.wallet) IS 'Binary output of meter.wallet: a version byte, then field by field.';
 
 CREATE TYPE meter.wallet (
-    INPUT = meter.wallet_in,
-    OUTPUT = meter.wallet_out,
-    RECEIVE = meter.wallet_recv,
-    SEND = meter.wallet_send,
-    INTERNALLENGTH = VARIABLE,
-    ALIGNMENT = double,
-    STORAGE = extended
+	INPUT = meter.wallet_in,
+	OUTPUT = meter.wallet_out,
+	RECEIVE = meter.wallet_recv,
+	SEND = meter.wallet_send,
+	INTERNALLENGTH = VARIABLE,
+	ALIGNMENT = double,
+	STORAGE = extended
 );
 COMMENT ON TYPE meter.wallet IS
 $$Credits that were granted, and what has been burned of them. The aggregate meter.wallet makes one of rows, meter.burn takes consumption from it, and meter.lots, meter.spans, meter.balance and others say what is left. As text it is a JSON object:
@@ -61,33 +61,33 @@ AS 'MODULE_PATHNAME', 'meter_wallet_hash_extended' LANGUAGE c IMMUTABLE STRICT P
 COMMENT ON FUNCTION meter.wallet_hash_extended(meter.wallet, bigint) IS 'The 64-bit hash of a wallet with a seed, for hash partitioning.';
 
 CREATE OPERATOR pg_catalog.= (
-    FUNCTION = meter.wallet_eq,
-    LEFTARG = meter.wallet,
-    RIGHTARG = meter.wallet,
-    COMMUTATOR = OPERATOR(pg_catalog.=),
-    NEGATOR = OPERATOR(pg_catalog.<>),
-    RESTRICT = eqsel,
-    JOIN = eqjoinsel,
-    HASHES
+	FUNCTION = meter.wallet_eq,
+	LEFTARG = meter.wallet,
+	RIGHTARG = meter.wallet,
+	COMMUTATOR = OPERATOR(pg_catalog.=),
+	NEGATOR = OPERATOR(pg_catalog.<>),
+	RESTRICT = eqsel,
+	JOIN = eqjoinsel,
+	HASHES
 );
 COMMENT ON OPERATOR pg_catalog.= (meter.wallet, meter.wallet) IS 'Whether two wallets are the same value.';
 
 CREATE OPERATOR pg_catalog.<> (
-    FUNCTION = meter.wallet_ne,
-    LEFTARG = meter.wallet,
-    RIGHTARG = meter.wallet,
-    COMMUTATOR = OPERATOR(pg_catalog.<>),
-    NEGATOR = OPERATOR(pg_catalog.=),
-    RESTRICT = neqsel,
-    JOIN = neqjoinsel
+	FUNCTION = meter.wallet_ne,
+	LEFTARG = meter.wallet,
+	RIGHTARG = meter.wallet,
+	COMMUTATOR = OPERATOR(pg_catalog.<>),
+	NEGATOR = OPERATOR(pg_catalog.=),
+	RESTRICT = neqsel,
+	JOIN = neqjoinsel
 );
 COMMENT ON OPERATOR pg_catalog.<> (meter.wallet, meter.wallet) IS 'Whether two wallets are different values.';
 
 CREATE OPERATOR CLASS meter.wallet_ops
 DEFAULT FOR TYPE meter.wallet USING hash AS
-    OPERATOR 1 pg_catalog.= (meter.wallet, meter.wallet),
-    FUNCTION 1 meter.wallet_hash(meter.wallet),
-    FUNCTION 2 meter.wallet_hash_extended(meter.wallet, bigint);
+	OPERATOR 1 pg_catalog.= (meter.wallet, meter.wallet),
+	FUNCTION 1 meter.wallet_hash(meter.wallet),
+	FUNCTION 2 meter.wallet_hash_extended(meter.wallet, bigint);
 COMMENT ON OPERATOR CLASS meter.wallet_ops USING hash IS 'Hashing of wallets: grouping, hash joins, hash indexes and hash partitions.';
 COMMENT ON OPERATOR FAMILY meter.wallet_ops USING hash IS 'Hashing of wallets.';
 
@@ -128,13 +128,13 @@ AS 'MODULE_PATHNAME', 'meter_wallet_lots_send' LANGUAGE c IMMUTABLE STRICT PARAL
 COMMENT ON FUNCTION meter.wallet_lots_send(meter.wallet_lots) IS 'Binary output of meter.wallet_lots: a version byte, then field by field.';
 
 CREATE TYPE meter.wallet_lots (
-    INPUT = meter.wallet_lots_in,
-    OUTPUT = meter.wallet_lots_out,
-    RECEIVE = meter.wallet_lots_recv,
-    SEND = meter.wallet_lots_send,
-    INTERNALLENGTH = VARIABLE,
-    ALIGNMENT = double,
-    STORAGE = extended
+	INPUT = meter.wallet_lots_in,
+	OUTPUT = meter.wallet_lots_out,
+	RECEIVE = meter.wallet_lots_recv,
+	SEND = meter.wallet_lots_send,
+	INTERNALLENGTH = VARIABLE,
+	ALIGNMENT = double,
+	STORAGE = extended
 );
 COMMENT ON TYPE meter.wallet_lots IS 'The state of the aggregate wallet: the lots so far, in the order of arrival. Its text form is its binary form in hexadecimal digits.';
 
@@ -155,23 +155,23 @@ AS 'MODULE_PATHNAME', 'meter_wallet_final' LANGUAGE c IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION meter.wallet_final(meter.wallet_lots) IS 'Final function of the aggregate wallet.';
 
 CREATE AGGREGATE meter.wallet(id text, amount numeric, pool text, priority integer, effective_at timestamptz, expires_at timestamptz, created_at timestamptz, rollover_max numeric, rollover_until timestamptz) (
-    SFUNC = meter.wallet_accum,
-    STYPE = meter.wallet_lots,
-    SSPACE = 1024,
-    FINALFUNC = meter.wallet_final,
-    COMBINEFUNC = meter.wallet_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.wallet_accum,
+	STYPE = meter.wallet_lots,
+	SSPACE = 1024,
+	FINALFUNC = meter.wallet_final,
+	COMBINEFUNC = meter.wallet_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.wallet(text, numeric, text, integer, timestamptz, timestamptz, timestamptz, numeric, timestamptz) IS
 'The wallet of a groups rows, a lot each; without rows one without lots. id: any text, each once in a wallet. amount: the credits granted, from 0 up. pool: NULL for a lot that any consumption may take. priority: the lowest is taken first; NULL is 0. effective_at: NULL for one that has always been there. expires_at: NULL for never; a void lot expires at the instant at which it was voided. created_at: decides between lots that expire together; NULL is effective_at. rollover_max, rollover_until: how much of what is left at expires_at stays, and until when; both or neither, and where rollover_until is not after expires_at nothing stays. A row without an id or an amount, a negative number, two lots with one id and a rollover of a lot that never expires are errors that name the lot.';
 
 CREATE AGGREGATE meter.wallet(id text, amount numeric, pool text, priority integer, effective_at timestamptz, expires_at timestamptz, created_at timestamptz, rollover_max numeric, rollover_until timestamptz, paid numeric) (
-    SFUNC = meter.wallet_accum,
-    STYPE = meter.wallet_lots,
-    SSPACE = 1024,
-    FINALFUNC = meter.wallet_final,
-    COMBINEFUNC = meter.wallet_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.wallet_accum,
+	STYPE = meter.wallet_lots,
+	SSPACE = 1024,
+	FINALFUNC = meter.wallet_final,
+	COMBINEFUNC = meter.wallet_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.wallet(text, numeric, text, integer, timestamptz, timestamptz, timestamptz, numeric, timestamptz, numeric) IS
 'The wallet of a groups rows, a lot each; without rows one without lots. id: any text, each once in a wallet. amount: the credits granted, from 0 up. pool: NULL for a lot that any consumption may take. priority: the lowest is taken first; NULL is 0. effective_at: NULL for one that has always been there. expires_at: NULL for never; a void lot expires at the instant at which it was voided. created_at: decides between lots that expire together; NULL is effective_at. rollover_max, rollover_until: how much of what is left at expires_at stays, and until when; both or neither, and where rollover_until is not after expires_at nothing stays. paid: what was paid for the lot, in money, which meter.lots divides into recognised and deferred; NULL is 0. A row without an id or an amount, a negative number, two lots with one id and a rollover of a lot that never expires are errors that name the lot.';
@@ -214,13 +214,13 @@ AS 'MODULE_PATHNAME', 'meter_burn_state_send' LANGUAGE c IMMUTABLE STRICT PARALL
 COMMENT ON FUNCTION meter.burn_state_send(meter.burn_state) IS 'Binary output of meter.burn_state: a version byte, then field by field.';
 
 CREATE TYPE meter.burn_state (
-    INPUT = meter.burn_state_in,
-    OUTPUT = meter.burn_state_out,
-    RECEIVE = meter.burn_state_recv,
-    SEND = meter.burn_state_send,
-    INTERNALLENGTH = VARIABLE,
-    ALIGNMENT = double,
-    STORAGE = extended
+	INPUT = meter.burn_state_in,
+	OUTPUT = meter.burn_state_out,
+	RECEIVE = meter.burn_state_recv,
+	SEND = meter.burn_state_send,
+	INTERNALLENGTH = VARIABLE,
+	ALIGNMENT = double,
+	STORAGE = extended
 );
 COMMENT ON TYPE meter.burn_state IS 'The state of the aggregate burn: the groups wallet, the sums that were added to it, and behind them what had been burned before. Its text form is its binary form in hexadecimal digits.';
 
@@ -257,67 +257,67 @@ AS 'MODULE_PATHNAME', 'meter_burn_final' LANGUAGE c IMMUTABLE STRICT PARALLEL SA
 COMMENT ON FUNCTION meter.burn_final(meter.burn_state) IS 'Final function of burn: the wallet with all that was burned.';
 
 CREATE AGGREGATE meter.burn(wallet meter.wallet, at timestamptz, credits numeric) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet, timestamptz, numeric) IS
 'The wallet after what the rows consumed: credits at an instant. Rows come in any order, from any number of workers, and the result is the same; from a wallet that was burned before, burning goes on as if all had been burned at once, late events included. credits may be negative, which gives back what was consumed in the same span; what cannot be given back is unapplied. A group has one wallet, that of its first row, and those of further rows are not looked at: group by what has a wallet. A row without at or credits burns nothing, so that a LEFT JOIN to the events returns the wallet as it is; a row without a wallet is left out, and without any the result is NULL (take coalesce(wallet, {}) where all is to be overage). An infinite at, and a sum that does not fit, are errors.';
 
 CREATE AGGREGATE meter.burn(wallet meter.wallet, at timestamptz, credits bigint) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet, timestamptz, bigint) IS
 'burn of whole credits.';
 
 CREATE AGGREGATE meter.burn(wallet meter.wallet, at timestamptz, credits integer) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet, timestamptz, integer) IS
 'burn of whole credits.';
 
 CREATE AGGREGATE meter.burn(wallet meter.wallet, at timestamptz, credits numeric, pool text) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet, timestamptz, numeric, text) IS
 'The wallet after what the rows consumed: credits at an instant, of a pool, or of none where pool is NULL (as where it is one that no lot has). Rows come in any order, from any number of workers, and the result is the same; from a wallet that was burned before, burning goes on as if all had been burned at once, late events included. credits may be negative, which gives back what was consumed in the same span and pool; what cannot be given back is unapplied. A group has one wallet, that of its first row, and those of further rows are not looked at: group by what has a wallet. A row without at or credits burns nothing, so that a LEFT JOIN to the events returns the wallet as it is; a row without a wallet is left out, and without any the result is NULL (take coalesce(wallet, {}) where all is to be overage). An infinite at, and a sum that does not fit, are errors.';
 
 CREATE AGGREGATE meter.burn(wallet meter.wallet, at timestamptz, credits bigint, pool text) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet, timestamptz, bigint, text) IS
 'burn of whole credits, of a pool.';
 
 CREATE AGGREGATE meter.burn(wallet meter.wallet, at timestamptz, credits integer, pool text) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet, timestamptz, integer, text) IS
 'burn of whole credits, of a pool.';
@@ -353,13 +353,13 @@ AS 'MODULE_PATHNAME', 'meter_wallet_book_send' LANGUAGE c IMMUTABLE STRICT PARAL
 COMMENT ON FUNCTION meter.wallet_book_send(meter.wallet_book) IS 'Binary output of meter.wallet_book: a version byte, then field by field.';
 
 CREATE TYPE meter.wallet_book (
-    INPUT = meter.wallet_book_in,
-    OUTPUT = meter.wallet_book_out,
-    RECEIVE = meter.wallet_book_recv,
-    SEND = meter.wallet_book_send,
-    INTERNALLENGTH = VARIABLE,
-    ALIGNMENT = double,
-    STORAGE = extended
+	INPUT = meter.wallet_book_in,
+	OUTPUT = meter.wallet_book_out,
+	RECEIVE = meter.wallet_book_recv,
+	SEND = meter.wallet_book_send,
+	INTERNALLENGTH = VARIABLE,
+	ALIGNMENT = double,
+	STORAGE = extended
 );
 COMMENT ON TYPE meter.wallet_book IS 'The wallets of many customers, by the customer: what meter.burn takes them from without a join. As text it is a JSON object with a wallet for each customer.';
 
@@ -381,23 +381,23 @@ COMMENT ON FUNCTION meter.wallet_book_final(meter.wallet_book) IS
 'Final function of the aggregate wallet_book: sorted, with a table by which customers are found.';
 
 CREATE AGGREGATE meter.wallet_book(customer text, wallet meter.wallet) (
-    SFUNC = meter.wallet_book_accum,
-    STYPE = meter.wallet_book,
-    SSPACE = 8192,
-    FINALFUNC = meter.wallet_book_final,
-    COMBINEFUNC = meter.wallet_book_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.wallet_book_accum,
+	STYPE = meter.wallet_book,
+	SSPACE = 8192,
+	FINALFUNC = meter.wallet_book_final,
+	COMBINEFUNC = meter.wallet_book_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.wallet_book(text, meter.wallet) IS
 'The wallets of many customers as one value, for meter.burn: take it as (SELECT meter.wallet_book(customer, wallet) FROM ...), which is evaluated once. Rows without a customer or a wallet are left out; without rows the book has no customers. A customer that is there twice is an error.';
 
 CREATE AGGREGATE meter.wallet_book(customer bigint, wallet meter.wallet) (
-    SFUNC = meter.wallet_book_accum,
-    STYPE = meter.wallet_book,
-    SSPACE = 8192,
-    FINALFUNC = meter.wallet_book_final,
-    COMBINEFUNC = meter.wallet_book_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.wallet_book_accum,
+	STYPE = meter.wallet_book,
+	SSPACE = 8192,
+	FINALFUNC = meter.wallet_book_final,
+	COMBINEFUNC = meter.wallet_book_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.wallet_book(bigint, meter.wallet) IS
 'The wallets of many customers as one value, for meter.burn: take it as (SELECT meter.wallet_book(customer, wallet) FROM ...), which is evaluated once. Rows without a customer or a wallet are left out; without rows the book has no customers. A customer that is there twice is an error.';
@@ -407,12 +407,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum' LANGUAGE c IMMUTABLE PARALLEL SAFE
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, numeric) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits numeric) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, numeric) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -422,12 +422,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum_int8' LANGUAGE c IMMUTABLE PARALLEL
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, bigint) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits bigint) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, bigint) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -437,12 +437,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum_int4' LANGUAGE c IMMUTABLE PARALLEL
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, integer) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits integer) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, integer) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -452,12 +452,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id' LANGUAGE c IMMUTABLE PARALLEL S
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, numeric) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits numeric) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, numeric) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -467,12 +467,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id_int8' LANGUAGE c IMMUTABLE PARAL
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, bigint) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits bigint) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, bigint) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -482,12 +482,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id_int4' LANGUAGE c IMMUTABLE PARAL
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, integer) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits integer) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, integer) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -497,12 +497,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum_pool' LANGUAGE c IMMUTABLE PARALLEL
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, numeric, text) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits numeric, pool text) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, numeric, text) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -512,12 +512,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum_pool_int8' LANGUAGE c IMMUTABLE PAR
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, bigint, text) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits bigint, pool text) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, bigint, text) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -527,12 +527,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum_pool_int4' LANGUAGE c IMMUTABLE PAR
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, text, timestamptz, integer, text) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer text, at timestamptz, credits integer, pool text) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, text, timestamptz, integer, text) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -542,12 +542,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id_pool' LANGUAGE c IMMUTABLE PARAL
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, numeric, text) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits numeric, pool text) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, numeric, text) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -557,12 +557,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id_pool_int8' LANGUAGE c IMMUTABLE 
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, bigint, text) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits bigint, pool text) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, bigint, text) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -572,12 +572,12 @@ AS 'MODULE_PATHNAME', 'meter_burn_book_accum_id_pool_int4' LANGUAGE c IMMUTABLE 
 COMMENT ON FUNCTION meter.burn_accum(meter.burn_state, meter.wallet_book, bigint, timestamptz, integer, text) IS 'Transition function of burn with a book.';
 
 CREATE AGGREGATE meter.burn(book meter.wallet_book, customer bigint, at timestamptz, credits integer, pool text) (
-    SFUNC = meter.burn_accum,
-    STYPE = meter.burn_state,
-    SSPACE = 768,
-    FINALFUNC = meter.burn_final,
-    COMBINEFUNC = meter.burn_combine,
-    PARALLEL = SAFE
+	SFUNC = meter.burn_accum,
+	STYPE = meter.burn_state,
+	SSPACE = 768,
+	FINALFUNC = meter.burn_final,
+	COMBINEFUNC = meter.burn_combine,
+	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, integer, text) IS
 'The wallet of a customer after what its rows consumed, grouped by the customer, whose wallet is in a book. It is meter.burn of that wallet; a customer that is not in the book has one without lots, so all is overage. The book is looked at once a group. Two customers in a group are an error; rows without a book or a customer are left out.';
@@ -585,9 +585,9 @@ COMMENT ON AGGREGATE meter.burn(meter.wallet_book, bigint, timestamptz, integer,
 -- coverage
 
 CREATE TYPE meter.covered AS (
-    covered numeric,
-    overage numeric,
-    balance numeric
+	covered numeric,
+	overage numeric,
+	balance numeric
 );
 COMMENT ON TYPE meter.covered IS 'What lots covered of an event: a result of meter.coverage.';
 COMMENT ON COLUMN meter.covered.covered IS 'The credits that lots covered; negative where the event gives back.';
@@ -620,65 +620,90 @@ CREATE FUNCTION meter.coverage(wallet meter.wallet, at timestamptz, credits inte
 AS 'MODULE_PATHNAME', 'meter_coverage_pool_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION meter.coverage(meter.wallet, timestamptz, integer, text) IS 'coverage of whole credits, of a pool.';
 
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits numeric) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, numeric) IS
+'Window function: what lots cover of each event, negative where it gives back: the covered of meter.coverage, which see for the rules, alone, and at half the cost. What they do not cover is credits less that, but for what a negative event cannot give back.';
+
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits bigint) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered_int8' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, bigint) IS 'covered of whole credits.';
+
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits integer) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, integer) IS 'covered of whole credits.';
+
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits numeric, pool text) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered_pool' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, numeric, text) IS 'covered of credits, of a pool.';
+
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits bigint, pool text) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered_pool_int8' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, bigint, text) IS 'covered of whole credits, of a pool.';
+
+CREATE FUNCTION meter.covered(wallet meter.wallet, at timestamptz, credits integer, pool text) RETURNS numeric
+AS 'MODULE_PATHNAME', 'meter_covered_pool_int4' LANGUAGE c WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION meter.covered(meter.wallet, timestamptz, integer, text) IS 'covered of whole credits, of a pool.';
+
 -- What a wallet says
 
 CREATE FUNCTION meter.lots(wallet meter.wallet) RETURNS TABLE (
-    id text,
-    pool text,
-    priority integer,
-    effective_at timestamptz,
-    expires_at timestamptz,
-    granted numeric,
-    spent numeric,
-    expired numeric,
-    rolled_over numeric,
-    remaining numeric,
-    paid numeric,
-    recognised numeric,
-    deferred numeric
+	id text,
+	pool text,
+	priority integer,
+	effective_at timestamptz,
+	expires_at timestamptz,
+	granted numeric,
+	spent numeric,
+	expired numeric,
+	rolled_over numeric,
+	remaining numeric,
+	paid numeric,
+	recognised numeric,
+	deferred numeric
 )
 AS 'MODULE_PATHNAME', 'meter_wallet_lots' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10 ROWS 3;
 COMMENT ON FUNCTION meter.lots(meter.wallet) IS
 'A row for each lot, after everything that can expire has, in the order of priority and expiry. granted is spent + expired + remaining, and 0 for a lot that is not effective yet; rolled_over is what was kept at expires_at, once that has come. Of what was paid, recognised is paid * (spent + expired) / amount, settled to 12 digits at each instant, so that differences over time add up to what was paid; deferred is the rest of it. pool is NULL for none, effective_at for a lot that was always there, expires_at for one that never expires.';
 
 CREATE FUNCTION meter.lots(wallet meter.wallet, at timestamptz) RETURNS TABLE (
-    id text,
-    pool text,
-    priority integer,
-    effective_at timestamptz,
-    expires_at timestamptz,
-    granted numeric,
-    spent numeric,
-    expired numeric,
-    rolled_over numeric,
-    remaining numeric,
-    paid numeric,
-    recognised numeric,
-    deferred numeric
+	id text,
+	pool text,
+	priority integer,
+	effective_at timestamptz,
+	expires_at timestamptz,
+	granted numeric,
+	spent numeric,
+	expired numeric,
+	rolled_over numeric,
+	remaining numeric,
+	paid numeric,
+	recognised numeric,
+	deferred numeric
 )
 AS 'MODULE_PATHNAME', 'meter_wallet_lots_at' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10 ROWS 3;
 COMMENT ON FUNCTION meter.lots(meter.wallet, timestamptz) IS
 'A row for each lot as of an instant, in the order of priority and expiry. granted is spent + expired + remaining, and 0 for a lot that is not effective yet; rolled_over is what was kept at expires_at, once that has come. Of what was paid, recognised is paid * (spent + expired) / amount, settled to 12 digits at each instant, so that differences over time add up to what was paid; deferred is the rest of it. pool is NULL for none, effective_at for a lot that was always there, expires_at for one that never expires. An instant before the last one burned is an error.';
 
 CREATE FUNCTION meter.spans(wallet meter.wallet) RETURNS TABLE (
-    starts timestamptz,
-    ends timestamptz,
-    pool text,
-    consumed numeric,
-    covered numeric,
-    overage numeric,
-    unapplied numeric
+	starts timestamptz,
+	ends timestamptz,
+	pool text,
+	consumed numeric,
+	covered numeric,
+	overage numeric,
+	unapplied numeric
 )
 AS 'MODULE_PATHNAME', 'meter_wallet_spans' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10 ROWS 10;
 COMMENT ON FUNCTION meter.spans(meter.wallet) IS
 'A row for each span and pool in which anything was consumed, in order: from starts, inclusive, to ends, exclusive, NULL where there is no bound before or behind. consumed = covered + overage - unapplied. pool is what the consumption named, NULL for none and for a pool that no lot has. Where several pools compete for lots without one, consumption without a pool is covered first, then the pools in the order of their names. Of an absorbing wallet, covered includes earlier overage, and overage is negative by as much. Cut the wallet with meter.with_cuts, before burning, where figures of periods are wanted.';
 
 CREATE FUNCTION meter.burns(wallet meter.wallet) RETURNS TABLE (
-    lot text,
-    starts timestamptz,
-    ends timestamptz,
-    amount numeric,
-    kind text
+	lot text,
+	starts timestamptz,
+	ends timestamptz,
+	amount numeric,
+	kind text
 )
 AS 'MODULE_PATHNAME', 'meter_wallet_burns' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10 ROWS 10;
 COMMENT ON FUNCTION meter.burns(meter.wallet) IS

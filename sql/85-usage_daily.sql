@@ -290,7 +290,7 @@ WHERE EXISTS (SELECT FROM meter.usage_mark)
 			AND marked.dates @> daily.usage_date);
 COMMENT ON VIEW meter.rolled_up_usage IS 'The rows of meter.usage_daily that hold: without those of days that meter.usage_mark makes stale.';
 
-CREATE VIEW meter.usage_part AS
+CREATE VIEW meter.event_part AS
 WITH rated AS NOT MATERIALIZED (
 	SELECT
 		customer_id, usage_date, item, action, variant, outcome, request_class,
@@ -303,7 +303,7 @@ FROM meter.rolled_up_usage
 UNION ALL
 SELECT customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
 FROM rated;
-COMMENT ON VIEW meter.usage_part IS 'What meter.usage_by_day merges, for reports that add up anyway: every event that is committed, in exactly one row. A key has a second row where the roll-up has a part of the day''s events only, so sum the rows, and do not count them. The columns are those of meter.usage_daily.';
+COMMENT ON VIEW meter.event_part IS 'What meter.event_by_day merges, for reports that add up anyway: every event in meter.usage_event that is committed, in exactly one row. A key has a second row where the roll-up has a part of the day''s events only, so sum the rows, and do not count them. The columns are those of meter.usage_daily.';
 
 CREATE VIEW meter.rolled_up_cost AS
 WITH marked AS MATERIALIZED (
@@ -324,7 +324,7 @@ WHERE EXISTS (SELECT FROM meter.usage_mark)
 			AND marked.dates @> daily.usage_date);
 COMMENT ON VIEW meter.rolled_up_cost IS 'The rows of meter.cost_daily that hold: without those of days that meter.usage_mark makes stale.';
 
-CREATE VIEW meter.cost_part AS
+CREATE VIEW meter.event_cost_part AS
 WITH rated AS NOT MATERIALIZED (
 	SELECT
 		customer_id, usage_date,
@@ -337,10 +337,10 @@ FROM meter.rolled_up_cost
 UNION ALL
 SELECT customer_id, usage_date, (sums).cost, (sums).credits, (sums).events, (sums).unpriced_cost, (sums).unpriced_credits
 FROM rated;
-COMMENT ON VIEW meter.cost_part IS 'What meter.cost_by_day merges, for reports that add up anyway: every event that is committed, in exactly one row. A customer''s day has a second row where the roll-up has a part of its events only, so sum the rows, and do not count them.';
+COMMENT ON VIEW meter.event_cost_part IS 'What meter.event_cost_by_day merges, for reports that add up anyway: every event in meter.usage_event that is committed, in exactly one row. A customer''s day has a second row where the roll-up has a part of its events only, so sum the rows, and do not count them.';
 
 /* Only days that have other events are merged: all others come as the roll-up has them, without a hash or a sort. */
-CREATE VIEW meter.usage_by_day AS
+CREATE VIEW meter.event_by_day AS
 SELECT rolled_up.*
 FROM meter.rolled_up_usage AS rolled_up
 WHERE NOT EXISTS (
@@ -356,12 +356,12 @@ SELECT
 	trim_scale(sum(credits)) AS credits,
 	sum(unpriced_cost)::bigint AS unpriced_cost,
 	sum(unpriced_credits)::bigint AS unpriced_credits
-FROM meter.usage_part
+FROM meter.event_part
 JOIN meter.tail_day USING (customer_id, usage_date)
 GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class;
-COMMENT ON VIEW meter.usage_by_day IS 'Usage, cost and credits by customer and day, of every event that is committed: usage_daily, the events it does not have yet, and the marked days from the events. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does.';
+COMMENT ON VIEW meter.event_by_day IS 'Usage, cost and credits by customer and day, of every event in meter.usage_event that is committed, and of no attached table: what invoices are made of. usage_daily, the events it does not have yet, and the marked days from the events. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does.';
 
-CREATE VIEW meter.cost_by_day AS
+CREATE VIEW meter.event_cost_by_day AS
 SELECT rolled_up.*
 FROM meter.rolled_up_cost AS rolled_up
 WHERE NOT EXISTS (
@@ -376,10 +376,133 @@ SELECT
 	sum(events)::bigint AS events,
 	sum(unpriced_cost)::bigint AS unpriced_cost,
 	sum(unpriced_credits)::bigint AS unpriced_credits
-FROM meter.cost_part
+FROM meter.event_cost_part
 JOIN meter.tail_day USING (customer_id, usage_date)
 GROUP BY customer_id, usage_date;
-COMMENT ON VIEW meter.cost_by_day IS 'What each customer cost and took in credits on each day, of every event that is committed: meter.usage_by_day added up, one row a customer and day, and a good deal faster. Its columns are those of meter.cost_daily.';
+COMMENT ON VIEW meter.event_cost_by_day IS 'What each customer cost and took in credits on each day, of every event in meter.usage_event that is committed, and of no attached table: meter.event_by_day added up, one row a customer and day, and a good deal faster. Its columns are those of meter.cost_daily.';
+
+CREATE VIEW meter.attached_by_day AS
+WITH rated AS NOT MATERIALIZED (
+	SELECT
+		attachment, customer_id, usage_date, item, action, variant, outcome, request_class,
+		meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, 1::smallint) AS sums
+	FROM meter.attached_event
+	WHERE live
+	GROUP BY attachment, customer_id, usage_date, item, action, variant, outcome, request_class
+), part AS NOT MATERIALIZED (
+	SELECT attachment, customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+	FROM meter.attached_daily
+	UNION ALL
+	SELECT attachment, customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
+	FROM rated
+)
+SELECT
+	attachment, customer_id, usage_date, item, action, variant, outcome, request_class,
+	sum(events)::bigint AS events,
+	sum(usage) AS usage,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM part
+GROUP BY attachment, customer_id, usage_date, item, action, variant, outcome, request_class;
+COMMENT ON VIEW meter.attached_by_day IS 'Usage, cost and credits by attachment, customer and day, of attached tables: the rolled-up days, and the others from the table, to the last committed row. It serves reports, never invoices.';
+
+CREATE VIEW meter.usage_part AS
+SELECT * FROM meter.event_part
+UNION ALL
+SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+FROM meter.attached_by_day
+CROSS JOIN meter.is_attached
+WHERE attached;
+COMMENT ON VIEW meter.usage_part IS 'What meter.usage_by_day merges, for reports that add up anyway: every event and every row of an attached table that is committed, in exactly one row. A key may have several rows, so sum them, and do not count them. The columns are those of meter.usage_daily.';
+
+CREATE VIEW meter.cost_part AS
+SELECT * FROM meter.event_cost_part
+UNION ALL
+SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits
+FROM meter.attached_by_day
+CROSS JOIN meter.is_attached
+WHERE attached;
+COMMENT ON VIEW meter.cost_part IS 'What meter.cost_by_day merges, for reports that add up anyway: every event and every row of an attached table that is committed, in exactly one row. A customer''s day may have several rows, so sum them, and do not count them.';
+
+/*
+ * While nothing is attached, is_attached is the constant false: the last part is not even
+ * planned, and the others are those of event_by_day.
+ */
+CREATE VIEW meter.usage_by_day AS
+SELECT rolled_up.*
+FROM meter.rolled_up_usage AS rolled_up
+CROSS JOIN meter.is_attached
+WHERE NOT attached
+	AND NOT EXISTS (
+		SELECT FROM meter.tail_day
+		WHERE tail_day.customer_id = rolled_up.customer_id
+			AND tail_day.usage_date = rolled_up.usage_date)
+UNION ALL
+SELECT
+	customer_id, usage_date, item, action, variant, outcome, request_class,
+	sum(events)::bigint AS events,
+	sum(usage) AS usage,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM meter.event_part
+JOIN meter.tail_day USING (customer_id, usage_date)
+CROSS JOIN meter.is_attached
+WHERE NOT attached
+GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
+UNION ALL
+SELECT
+	customer_id, usage_date, item, action, variant, outcome, request_class,
+	sum(events)::bigint AS events,
+	sum(usage) AS usage,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM meter.usage_part
+CROSS JOIN meter.is_attached
+WHERE attached
+GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class;
+COMMENT ON VIEW meter.usage_by_day IS 'Usage, cost and credits by customer and day, of every event and every row of an attached table that is committed: meter.event_by_day and meter.attached_by_day together. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does. It serves reports; invoices are made of meter.event_by_day.';
+
+CREATE VIEW meter.cost_by_day AS
+SELECT rolled_up.*
+FROM meter.rolled_up_cost AS rolled_up
+CROSS JOIN meter.is_attached
+WHERE NOT attached
+	AND NOT EXISTS (
+		SELECT FROM meter.tail_day
+		WHERE tail_day.customer_id = rolled_up.customer_id
+			AND tail_day.usage_date = rolled_up.usage_date)
+UNION ALL
+SELECT
+	customer_id, usage_date,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(events)::bigint AS events,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM meter.event_cost_part
+JOIN meter.tail_day USING (customer_id, usage_date)
+CROSS JOIN meter.is_attached
+WHERE NOT attached
+GROUP BY customer_id, usage_date
+UNION ALL
+SELECT
+	customer_id, usage_date,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(events)::bigint AS events,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM meter.cost_part
+CROSS JOIN meter.is_attached
+WHERE attached
+GROUP BY customer_id, usage_date;
+COMMENT ON VIEW meter.cost_by_day IS 'What each customer cost and took in credits on each day, of every event and every row of an attached table that is committed: meter.usage_by_day added up, one row a customer and day, and a good deal faster. Its columns are those of meter.cost_daily.';
 
 CREATE VIEW meter.usage_by_month AS
 SELECT
@@ -425,7 +548,7 @@ COMMENT ON VIEW meter.unknown_name IS 'Customers, items and actions that events 
 CREATE VIEW meter.unpriced_usage AS
 WITH candidate AS (
 	SELECT customer_id, usage_date, item, action, variant, outcome, request_class, sum(unpriced_cost) AS unpriced_cost, sum(unpriced_credits) AS unpriced_credits
-	FROM meter.usage_part
+	FROM meter.event_part
 	WHERE unpriced_cost <> 0
 		OR unpriced_credits <> 0
 	GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
@@ -436,12 +559,32 @@ WITH candidate AS (
 		timezone('UTC', (min(usage_date) - 3)::timestamp) AS first_at,
 		timezone('UTC', (max(usage_date) + 3)::timestamp) AS end_at
 	FROM candidate
+), attached_candidate AS (
+	SELECT attachment, customer_id, usage_date, item, action, variant, outcome, request_class, unpriced_cost, unpriced_credits
+	FROM meter.attached_by_day
+	WHERE unpriced_cost <> 0
+		OR unpriced_credits <> 0
+), attached_bound AS (
+	SELECT
+		timezone('UTC', (min(usage_date) - 3)::timestamp) AS first_at,
+		timezone('UTC', (max(usage_date) + 3)::timestamp) AS end_at
+	FROM attached_candidate
 ), event AS (
-	SELECT event.*, candidate.unpriced_cost, candidate.unpriced_credits
+	SELECT event.item, event.credited_action, event.variant, event.occurred_at, event.usage, event.sign, event.usage_date, candidate.unpriced_cost, candidate.unpriced_credits
 	FROM candidate
 	JOIN meter.dated_event AS event USING (customer_id, usage_date, variant)
 	WHERE event.occurred_at >= (SELECT first_at FROM bound)
 		AND event.occurred_at < (SELECT end_at FROM bound)
+		AND event.item IS NOT DISTINCT FROM candidate.item
+		AND event.action IS NOT DISTINCT FROM candidate.action
+		AND event.outcome IS NOT DISTINCT FROM candidate.outcome
+		AND event.request_class IS NOT DISTINCT FROM candidate.request_class
+	UNION ALL
+	SELECT event.item, event.credited_action, event.variant, event.occurred_at, event.usage, 1, event.usage_date, candidate.unpriced_cost, candidate.unpriced_credits
+	FROM attached_candidate AS candidate
+	JOIN meter.attached_event AS event USING (attachment, customer_id, usage_date, variant)
+	WHERE event.occurred_at >= (SELECT first_at FROM attached_bound)
+		AND event.occurred_at < (SELECT end_at FROM attached_bound)
 		AND event.item IS NOT DISTINCT FROM candidate.item
 		AND event.action IS NOT DISTINCT FROM candidate.action
 		AND event.outcome IS NOT DISTINCT FROM candidate.outcome
@@ -474,7 +617,82 @@ FROM unpriced
 GROUP BY card, item, variant, unit
 HAVING sum(sign) <> 0
 	OR sum(quantity) <> 0;
-COMMENT ON VIEW meter.unpriced_usage IS 'What has been used and has no rate, by card, item (of card credit: action), variant and unit: the quantity, in how many events, and on which dates. Insert the missing rates into meter.rate: what was used before is rated by them as well.';
+COMMENT ON VIEW meter.unpriced_usage IS 'What has been used and has no rate, by card, item (of card credit: action), variant and unit: the quantity, in how many events, and on which dates. Insert the missing rates into meter.rate: what was used before is rated by them as well, but for rolled-up days of attached tables: CALL meter.refresh_attached rates those anew.';
+
+CREATE FUNCTION meter.audit_attached(customer_id text DEFAULT NULL, dates daterange DEFAULT NULL)
+	RETURNS TABLE (attachment text, of_customer text, usage_date date, item text, action text, variant text, outcome text, request_class text, shown jsonb, rebuilt jsonb)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	WITH checked AS (
+		SELECT
+			attachment.name AS attachment,
+			CASE
+				WHEN audit_attached.dates IS NULL THEN attachment.rolled_up_until - greatest(attachment.window_days, 1)
+				ELSE '-infinity'
+			END AS since
+		FROM meter.attachment
+		WHERE attachment.connected
+	), shown AS (
+		SELECT
+			daily.attachment, daily.customer_id, daily.usage_date, daily.item, daily.action, daily.variant, daily.outcome, daily.request_class,
+			jsonb_build_object(
+				'attachment', daily.attachment,
+				'events', sum(daily.events),
+				'usage', sum(daily.usage)::jsonb,
+				'cost', trim_scale(sum(daily.cost)),
+				'credits', trim_scale(sum(daily.credits)),
+				'unpriced_cost', sum(daily.unpriced_cost),
+				'unpriced_credits', sum(daily.unpriced_credits)) AS sums
+		FROM meter.attached_daily AS daily
+		JOIN checked ON checked.attachment = daily.attachment
+			AND daily.source_date >= checked.since
+		WHERE (audit_attached.customer_id IS NULL OR daily.customer_id = audit_attached.customer_id)
+			AND (audit_attached.dates IS NULL OR daily.usage_date <@ audit_attached.dates)
+		GROUP BY daily.attachment, daily.customer_id, daily.usage_date, daily.item, daily.action, daily.variant, daily.outcome, daily.request_class
+	), rebuilt AS (
+		SELECT
+			event.attachment, event.customer_id, event.usage_date, event.item, event.action, event.variant, event.outcome, event.request_class,
+			jsonb_build_object(
+				'attachment', event.attachment,
+				'events', count(*),
+				'usage', sum(event.usage)::jsonb,
+				'cost', coalesce(sum(meter.cost((SELECT card.cost FROM meter.event_card AS card), event.item, event.occurred_at, event.usage, event.variant)), 0),
+				'credits', coalesce(sum(meter.cost((SELECT card.credit FROM meter.event_card AS card), event.credited_action, event.occurred_at, event.usage, event.variant)), 0),
+				'unpriced_cost', count(*) FILTER (WHERE meter.cost((SELECT card.cost FROM meter.event_card AS card), event.item, event.occurred_at, event.usage, event.variant) IS NULL),
+				'unpriced_credits', count(*) FILTER (WHERE meter.cost((SELECT card.credit FROM meter.event_card AS card), event.credited_action, event.occurred_at, event.usage, event.variant) IS NULL)) AS sums
+		FROM meter.attached_event AS event
+		JOIN checked ON checked.attachment = event.attachment
+			AND event.occurred_at >= timezone('UTC', checked.since::timestamp)
+		WHERE NOT event.live
+			AND (audit_attached.customer_id IS NULL OR event.customer_id = audit_attached.customer_id)
+			AND (audit_attached.dates IS NULL OR event.usage_date <@ audit_attached.dates)
+		GROUP BY event.attachment, event.customer_id, event.usage_date, event.item, event.action, event.variant, event.outcome, event.request_class
+	)
+	SELECT
+		coalesce(shown.attachment, rebuilt.attachment),
+		coalesce(shown.customer_id, rebuilt.customer_id),
+		coalesce(shown.usage_date, rebuilt.usage_date),
+		coalesce(shown.item, rebuilt.item),
+		coalesce(shown.action, rebuilt.action),
+		coalesce(shown.variant, rebuilt.variant),
+		coalesce(shown.outcome, rebuilt.outcome),
+		coalesce(shown.request_class, rebuilt.request_class),
+		shown.sums,
+		rebuilt.sums
+	FROM shown
+	FULL JOIN rebuilt ON shown.attachment = rebuilt.attachment
+		AND shown.customer_id = rebuilt.customer_id
+		AND shown.usage_date = rebuilt.usage_date
+		AND coalesce(shown.item, '') = coalesce(rebuilt.item, '')
+		AND coalesce(shown.action, '') = coalesce(rebuilt.action, '')
+		AND shown.variant = rebuilt.variant
+		AND coalesce(shown.outcome, '') = coalesce(rebuilt.outcome, '')
+		AND coalesce(shown.request_class, '') = coalesce(rebuilt.request_class, '')
+	WHERE shown.sums IS DISTINCT FROM rebuilt.sums
+	ORDER BY 1, 2, 3, 4, 5, 6, 7, 8;
+END;
+COMMENT ON FUNCTION meter.audit_attached(text, daterange) IS 'Compares meter.attached_daily with a rebuild from the attached tables, and returns the rows that differ: those that came late or changed after they were rolled up, and those whose rates have changed since. Without dates it compares, for each attachment, as many rolled-up days as its window has, the youngest; with dates these, of which the table may not have the rows any more. CALL meter.refresh_attached(name, since) rolls days up anew.';
+REVOKE ALL ON FUNCTION meter.audit_attached(text, daterange) FROM PUBLIC;
 
 CREATE FUNCTION meter.audit(customer_id text DEFAULT NULL, dates daterange DEFAULT NULL)
 	RETURNS TABLE (of_customer text, usage_date date, item text, action text, variant text, outcome text, request_class text, shown jsonb, rebuilt jsonb)
@@ -484,7 +702,7 @@ BEGIN ATOMIC
 		SELECT
 			day.customer_id, day.usage_date, day.item, day.action, day.variant, day.outcome, day.request_class,
 			jsonb_build_object('events', day.events, 'usage', day.usage::jsonb, 'cost', day.cost, 'credits', day.credits, 'unpriced_cost', day.unpriced_cost, 'unpriced_credits', day.unpriced_credits) AS sums
-		FROM meter.usage_by_day AS day
+		FROM meter.event_by_day AS day
 		WHERE (audit.customer_id IS NULL OR day.customer_id = audit.customer_id)
 			AND (audit.dates IS NULL OR day.usage_date <@ audit.dates)
 	), rebuilt AS (
@@ -505,7 +723,7 @@ BEGIN ATOMIC
 		SELECT
 			day.customer_id, day.usage_date,
 			jsonb_build_object('events', day.events, 'cost', day.cost, 'credits', day.credits, 'unpriced_cost', day.unpriced_cost, 'unpriced_credits', day.unpriced_credits) AS sums
-		FROM meter.cost_by_day AS day
+		FROM meter.event_cost_by_day AS day
 		WHERE (audit.customer_id IS NULL OR day.customer_id = audit.customer_id)
 			AND (audit.dates IS NULL OR day.usage_date <@ audit.dates)
 	), rebuilt_day AS (
@@ -550,7 +768,10 @@ BEGIN ATOMIC
 	FULL JOIN rebuilt_day ON shown_day.customer_id = rebuilt_day.customer_id
 		AND shown_day.usage_date = rebuilt_day.usage_date
 	WHERE shown_day.sums IS DISTINCT FROM rebuilt_day.sums
+	UNION ALL
+	SELECT attached.of_customer, attached.usage_date, attached.item, attached.action, attached.variant, attached.outcome, attached.request_class, attached.shown, attached.rebuilt
+	FROM meter.audit_attached(audit.customer_id, audit.dates) AS attached
 	ORDER BY 1, 2, 3, 4, 5, 6, 7;
 END;
-COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.usage_by_day with a rebuild from all events, of one customer and a range of dates or of all, and returns the rows that differ, with the sums of both: none. A row without a variant is a day of meter.cost_by_day, which is compared as well. It rates every event anew, by another way than the views.';
+COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.event_by_day with a rebuild from all events, of one customer and a range of dates or of all, and returns the rows that differ, with the sums of both: none. A row without a variant is a day of meter.event_cost_by_day, which is compared as well. It rates every event anew, by another way than the views. Attached tables are compared as meter.audit_attached does; their sums name the attachment.';
 REVOKE ALL ON FUNCTION meter.audit(text, daterange) FROM PUBLIC;

@@ -584,9 +584,12 @@ BEGIN
 	END LOOP;
 
 	UPDATE meter.job SET state = 'done', updated_at = clock_timestamp() WHERE job_id = run;
+	IF EXISTS (SELECT FROM meter.attachment WHERE attachment.connected) THEN
+		CALL meter.refresh_attached();
+	END IF;
 END
 $$;
-COMMENT ON PROCEDURE meter.refresh(bigint) IS 'Brings usage_daily up to date: rebuilds the marked days and adds the events that it does not have, each exactly once. Works in batches of about batch_events events, of whole transactions, with a COMMIT each; meter.job_progress shows how far it is. It can be cancelled at any time, and the next one goes on from there. Where another one runs, it leaves the work to that one. It never keeps writers waiting, and never waits for one: what open transactions hold back comes next time, and views have it anyway. It cannot be called inside a transaction; meter.refresh_now can.';
+COMMENT ON PROCEDURE meter.refresh(bigint) IS 'Brings usage_daily up to date: rebuilds the marked days and adds the events that it does not have, each exactly once. Works in batches of about batch_events events, of whole transactions, with a COMMIT each; meter.job_progress shows how far it is. It can be cancelled at any time, and the next one goes on from there. Where another one runs, it leaves the work to that one. It never keeps writers waiting, and never waits for one: what open transactions hold back comes next time, and views have it anyway. Attached tables are rolled up last, as meter.refresh_attached does. It cannot be called inside a transaction; meter.refresh_now can, which leaves attached tables alone.';
 
 REVOKE ALL ON FUNCTION meter.lock_usage_daily(boolean), meter.find_epochs(), meter.expand_marks(), meter.rebuild_marked(bigint[]), meter.consume_events(integer, bigint), meter.refresh_steps(bigint), meter.refresh_now() FROM PUBLIC;
 REVOKE ALL ON PROCEDURE meter.refresh(bigint) FROM PUBLIC;

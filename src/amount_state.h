@@ -49,4 +49,17 @@ amount_state_add(AmountState *state, Dec amount)
 	state->amounts++;
 }
 
+/* Adds an amount of at least zero, by which no sum becomes the one number that is not a Dec. */
+static inline void
+amount_state_add_small(AmountState *state, int64 amount)
+{
+	Dec sum;
+
+	Assert(amount >= 0);
+	if (unlikely(__builtin_add_overflow(dec_load(&state->sum), (Dec) (uint64) amount, &sum)))
+		dec_overflow();
+	dec_store(&state->sum, sum);
+	state->amounts++;
+}
+
 #endif /* METER_AMOUNT_STATE_H */

@@ -20,6 +20,7 @@
 #include "common/int.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
+#include "nodes/primnodes.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "windowapi.h"
@@ -52,15 +53,18 @@ StaticAssertDecl(offsetof(ChargeState, tariff) % MAXIMUM_ALIGNOF == 0,
 /* What marginal_charge knows of its partition. */
 typedef struct Marginal
 {
-	Dec sum;	 /* of the quantities since the last reset, where one of them is not whole */
-	Dec charge;	 /* of that sum */
-	int64 count; /* the sum where all quantities are whole, which is cheaper to charge */
+	int64 count; /* the units since the last reset, where all quantities are whole */
+	int64 room;	 /* so many more each add the slope to the charge; below zero: none do */
+	int64 slope;
+	Dec charge; /* of the count, or of the sum */
+	Dec sum;	/* of the quantities since the last reset, where one of them is not whole */
 	bool counts;
-	Tariff *tariff;
-	Size tariff_capacity;
+	bool fixed; /* the tariff is the same in all rows */
 	bool started;
 	bool reset_is_null;
 	uint8 rows; /* since the window's mark moved */
+	Tariff *tariff;
+	Size tariff_capacity;
 	Datum reset_value;
 	struct varlena *reset; /* of a type passed by reference */
 	Size reset_capacity;
@@ -80,11 +84,12 @@ static ChargeState *make_state(const Tariff *tariff, Dec quantity);
 static ChargeState *state_to_change(FunctionCallInfo fcinfo, int argument);
 pg_noreturn static void refuse_other_tariff(const Tariff *a, const Tariff *b);
 static inline Datum marginal_charge(FunctionCallInfo fcinfo, ResetKind kind, Oid quantity_type);
+static bool tariff_is_fixed(FunctionCallInfo fcinfo);
+static Dec marginal_charge_anew(Marginal *m);
 static inline void marginal_count(Marginal *m, int64 quantity);
 static inline void marginal_add(Marginal *m, Dec quantity);
-static inline bool resets(Marginal *m, MemoryContext context, ResetKind kind, Datum value,
-						  bool isnull);
-static void keep_tariff(Marginal *m, MemoryContext context, const Tariff *tariff);
+static inline bool resets(Marginal *m, ResetKind kind, Datum value, bool isnull);
+static void keep_tariff(Marginal *m, const Tariff *tariff);
 
 PG_FUNCTION_INFO_V1(meter_charge);
 Datum
@@ -452,15 +457,14 @@ marginal_charge(FunctionCallInfo fcinfo, ResetKind kind, Oid quantity_type)
 {
 	WindowObject window = PG_WINDOW_OBJECT();
 	Marginal *m = WinGetPartitionLocalMemory(window, sizeof(Marginal));
-	MemoryContext context = GetMemoryChunkContext(m);
-	Datum tariff_value;
+	Datum tariff_value = (Datum) 0;
 	Datum quantity_value;
 	Datum reset_value = (Datum) 0;
-	bool no_tariff;
+	bool no_tariff = false;
 	bool no_quantity;
 	bool no_reset = false;
 	const Tariff *t;
-	Dec before;
+	int64 units = -1;
 
 	/* what lies behind us is never looked at again: the window need not keep it */
 	if (++m->rows >= MARK_EVERY)
@@ -469,36 +473,80 @@ marginal_charge(FunctionCallInfo fcinfo, ResetKind kind, Oid quantity_type)
 		m->rows = 0;
 	}
 
-	tariff_value = WinGetFuncArgCurrent(window, 0, &no_tariff);
+	if (!m->fixed)
+		tariff_value = WinGetFuncArgCurrent(window, 0, &no_tariff);
 	quantity_value = WinGetFuncArgCurrent(window, 1, &no_quantity);
 	if (kind != RESET_NONE)
 		reset_value = WinGetFuncArgCurrent(window, 2, &no_reset);
 	if (no_tariff || no_quantity)
 		PG_RETURN_NULL();
 
-	t = tariff_fetch(tariff_value, (TariffCache **) &fcinfo->flinfo->fn_extra,
-					 fcinfo->flinfo->fn_mcxt);
-	if (unlikely(resets(m, context, kind, reset_value, no_reset)))
+	t = m->fixed ? m->tariff
+				 : tariff_fetch(tariff_value, (TariffCache **) &fcinfo->flinfo->fn_extra,
+								fcinfo->flinfo->fn_mcxt);
+	if (unlikely(resets(m, kind, reset_value, no_reset)))
 	{
-		keep_tariff(m, context, t);
+		keep_tariff(m, t);
+		m->fixed = tariff_is_fixed(fcinfo);
 		m->count = 0;
 		m->counts = true;
-		before = 0;
+		m->room = -1;
+		m->charge = 0;
 	}
-	else
-	{
-		if (unlikely(!tariff_same(m->tariff, t)))
-			refuse_other_tariff(m->tariff, t);
-		before = m->charge;
-	}
+	else if (!m->fixed && unlikely(!tariff_same(m->tariff, t)))
+		refuse_other_tariff(m->tariff, t);
+
 	if (quantity_type == INT4OID)
-		marginal_count(m, DatumGetInt32(quantity_value));
+		units = DatumGetInt32(quantity_value);
 	else if (quantity_type == INT8OID)
-		marginal_count(m, DatumGetInt64(quantity_value));
-	else
+		units = DatumGetInt64(quantity_value);
+	if (likely(units >= 0 && units <= m->room))
+	{
+		Dec share = (Dec) units * m->slope;
+
+		m->count += units;
+		m->room -= units;
+		m->charge = dec_add(m->charge, share);
+		return dec_to_numeric(share);
+	}
+	if (quantity_type == NUMERICOID)
 		marginal_add(m, dec_from_numeric(quantity_value, "quantity"));
-	m->charge = m->counts ? tariff_charge_count(t, m->count) : tariff_charge(t, m->sum);
-	return dec_to_numeric(dec_sub(m->charge, before));
+	else
+		marginal_count(m, units);
+	return dec_to_numeric(marginal_charge_anew(m));
+}
+
+/* Says whether a call's tariff can't change from row to row of a partition. */
+static bool
+tariff_is_fixed(FunctionCallInfo fcinfo)
+{
+	Node *call = fcinfo->flinfo->fn_expr;
+	Node *tariff;
+
+	if (call == NULL || !IsA(call, WindowFunc))
+		return false;
+	tariff = linitial(((WindowFunc *) call)->args);
+	return IsA(tariff, Const) ||
+		   (IsA(tariff, Param) && ((Param *) tariff)->paramkind == PARAM_EXEC);
+}
+
+/* Charges the running total, and returns what that is more than the charge before. */
+static Dec
+marginal_charge_anew(Marginal *m)
+{
+	Dec before = m->charge;
+
+	m->charge =
+		m->counts ? tariff_charge_count(m->tariff, m->count) : tariff_charge(m->tariff, m->sum);
+	m->room = -1;
+	if (m->counts)
+	{
+		int64 until;
+
+		m->slope = tariff_slope(m->tariff, m->count, &until);
+		m->room = until - m->count;
+	}
+	return dec_sub(m->charge, before);
 }
 
 /* Adds a whole quantity to the running total. */
@@ -535,7 +583,7 @@ marginal_add(Marginal *m, Dec quantity)
 
 /* Whether the running total begins anew with this row; remembers its `reset`. */
 static inline bool
-resets(Marginal *m, MemoryContext context, ResetKind kind, Datum value, bool isnull)
+resets(Marginal *m, ResetKind kind, Datum value, bool isnull)
 {
 	bool first = !m->started;
 
@@ -566,7 +614,7 @@ resets(Marginal *m, MemoryContext context, ResetKind kind, Datum value, bool isn
 		if (m->reset_capacity < size + VARHDRSZ)
 		{
 			m->reset_capacity = 2 * size + 32;
-			m->reset = MemoryContextAlloc(context, m->reset_capacity);
+			m->reset = MemoryContextAlloc(GetMemoryChunkContext(m), m->reset_capacity);
 		}
 		SET_VARSIZE(m->reset, size + VARHDRSZ);
 		memcpy(VARDATA(m->reset), VARDATA_ANY(packed), size);
@@ -576,7 +624,7 @@ resets(Marginal *m, MemoryContext context, ResetKind kind, Datum value, bool isn
 }
 
 static void
-keep_tariff(Marginal *m, MemoryContext context, const Tariff *tariff)
+keep_tariff(Marginal *m, const Tariff *tariff)
 {
 	Size size = VARSIZE(tariff);
 
@@ -585,7 +633,7 @@ keep_tariff(Marginal *m, MemoryContext context, const Tariff *tariff)
 	if (m->tariff == NULL || m->tariff_capacity < size)
 	{
 		m->tariff_capacity = size;
-		m->tariff = MemoryContextAlloc(context, size);
+		m->tariff = MemoryContextAlloc(GetMemoryChunkContext(m), size);
 	}
 	memcpy(m->tariff, tariff, size);
 }

@@ -7,9 +7,11 @@
  * within 12 digits, which is nearly all of them, are one multiplication and never
  * rounded.
  *
- * Per event: the item's hash and one probe, a search for the epoch, and a cell per
- * bucket. The context, the time of day and a unit's ancestors are looked at only
- * where a rate asks for them.
+ * Per event: the item's hash and one probe, a look at the epoch that the item's last
+ * event was in, and a cell per bucket. Nearly all events are rated that way, and in 64
+ * bits; an event that is not, whatever the reason, is rated anew the long way, which
+ * alone knows contexts, times of day, a unit's ancestors, fractions, reversals and
+ * errors.
  */
 #include "cost.h"
 
@@ -26,10 +28,10 @@ PG_FUNCTION_INFO_V1(meter_cost_lines);
 PG_FUNCTION_INFO_V1(meter_total_cost_add);
 PG_FUNCTION_INFO_V1(meter_total_cost_add_columns);
 
-/* A column of whole quantities: which argument it is, and its unit's code. */
+/* A column of whole quantities: where the argument is, and its unit's code. */
 typedef struct QuantityColumn
 {
-	uint16 argument;
+	uint16 offset; /* of the argument, in fcinfo */
 	uint8 unit;
 	uint8 kind; /* a QuantityKind */
 } QuantityColumn;
@@ -37,7 +39,7 @@ typedef struct QuantityColumn
 /* What total_cost over columns keeps from row to row in fn_extra. */
 typedef struct ColumnCache
 {
-	CardCache *card;
+	RatingCache rating;
 	UsageArgs *args;
 	int count; /* of columns; 0 where a name or a number is not as fast ones are */
 	QuantityColumn columns[FLEXIBLE_ARRAY_MEMBER];
@@ -53,13 +55,18 @@ typedef struct CostRating
 	Dec context;				/* or -1: not yet summed up */
 } CostRating;
 
-static pg_attribute_always_inline void cost_begin(CostRating *rating, const RateCard *card,
-												  const CostEvent *event);
+static Datum total_cost_add_slowly(FunctionCallInfo fcinfo, AmountState *state);
+static Datum total_cost_add_columns_slowly(FunctionCallInfo fcinfo, AmountState *state);
+static CostState cost_slowly(const RateCard *card, RateHints *hints, const CostEvent *event,
+							 Dec *amount);
+static void cost_begin(CostRating *rating, const RateCard *card, RateHints *hints,
+					   const CostEvent *event);
 static CostState cost_bucket(CostRating *rating, const Bucket *bucket, Dec *amount,
 							 const Rate **rate);
 static const Rate *find_rate(CostRating *rating, const Bucket *bucket);
 static const Rate *choose_rate(CostRating *rating, uint32 slot);
-static int custom_slot(const CostRating *rating, const Bucket *bucket);
+static uint32 own_slot(const CostRating *rating, int code);
+static uint32 custom_slot(const CostRating *rating, const Bucket *bucket);
 static Dec event_context(const CostEvent *event);
 static bool window_holds(const Rate *rate, TimestampTz at);
 static bool is_variant(const CostEvent *event, const char *name);
@@ -90,58 +97,115 @@ settle(const Bucket *bucket, const Rate *rate)
 }
 
 /*
+ * Returns the section of an event's item and sets the cells of the event's epoch; NULL
+ * where the card does not know the item, or the instant is infinite.
+ */
+static pg_attribute_always_inline const RateSection *
+find_cells(const RateCard *card, RateHints *hints, const CostEvent *event, const RateCell **cells)
+{
+	const RateSection *section =
+		rate_card_find(card, event->item, event->item_length, event->standard, event->variant,
+					   event->variant_length);
+	uint32 epoch;
+
+	if (unlikely(section == NULL))
+		return NULL;
+	epoch = hints->epoch[section->hint];
+	if (unlikely(!section_in_epoch(card, section, event->at, epoch)))
+	{
+		if (TIMESTAMP_NOT_FINITE(event->at))
+			return NULL;
+		epoch = section_epoch(card, section, event->at);
+		hints->epoch[section->hint] = (uint16) epoch;
+	}
+	*cells = section_cells(card, section, epoch);
+	return section;
+}
+
+/*
+ * Adds to a cost what so many units of a well-known one cost; false where it takes a
+ * longer look. Some quantity is negative where `quantities` is.
+ */
+static pg_attribute_always_inline bool
+add_quickly(int64 *cost, int64 *quantities, const RateSection *section, const RateCell *cells,
+			uint32 unit, int64 count)
+{
+	int64 multiplier = cells[section->slot_of[unit]].multiplier;
+	int64 amount;
+
+	*quantities |= count;
+	return likely(multiplier >= 0) && likely(!__builtin_mul_overflow(count, multiplier, &amount)) &&
+		   likely(!__builtin_add_overflow(*cost, amount, cost));
+}
+
+/* Sets the cost of an event, where that is quickly found: it is at least zero. */
+static pg_attribute_always_inline bool
+cost_quickly(const RateCard *card, RateHints *hints, const CostEvent *event, int64 *cost)
+{
+	int64 sum = 0;
+	int64 quantities = 0;
+	const RateCell *cells;
+	const RateSection *section = find_cells(card, hints, event, &cells);
+	UsageReader reader;
+
+	if (unlikely(section == NULL))
+		return false;
+	usage_open(&reader, event->usage);
+	while (reader.next < reader.end)
+	{
+		uint32 unit;
+		int64 count;
+
+		if (unlikely(!usage_peek_small(&reader, &unit, &count, &reader.next)) ||
+			unlikely(!add_quickly(&sum, &quantities, section, cells, unit, count)))
+			return false;
+	}
+	*cost = sum;
+	return likely(quantities >= 0);
+}
+
+/*
  * Returns whether an event is priced or unpriced, and sets its cost where it is
  * priced, as an event whose every unit is free also is. Refuses quantities of both
  * signs: no rate says what they mean together.
  */
 CostState
-cost_event(const RateCard *card, const CostEvent *event, Dec *amount)
+cost_event(const RateCard *card, RateHints *hints, const CostEvent *event, Dec *amount)
+{
+	int64 quick;
+
+	if (likely(cost_quickly(card, hints, event, &quick)))
+	{
+		*amount = quick;
+		return COST_PRICED;
+	}
+	return cost_slowly(card, hints, event, amount);
+}
+
+/* What cost_event does, for any event. */
+static pg_noinline CostState
+cost_slowly(const RateCard *card, RateHints *hints, const CostEvent *event, Dec *amount)
 {
 	CostRating rating;
 	UsageReader reader;
+	Bucket bucket;
 	Dec total = 0;
-	int64 any_up = 0;	/* negative where a quantity is positive */
-	int64 any_down = 0; /* negative where a quantity is negative */
+	int signs = 0;
 	bool unpriced = false;
 
-	cost_begin(&rating, card, event);
+	cost_begin(&rating, card, hints, event);
 	usage_open(&reader, event->usage);
-	while (reader.next < reader.end)
+	while (usage_next(&reader, &bucket))
 	{
-		uint32 code;
-		int64 count;
-		const uint8 *next;
+		Dec part;
 
-		/* a well-known unit, a whole quantity, a rate that always holds: no bucket is made */
-		if (likely(rating.section != NULL && usage_peek_small(&reader, &code, &count, &next)))
-		{
-			uint32 slot = rating.section->slot_of[code];
-
-			if (likely(slot != 0 && rating.cells[slot - 1].always))
-			{
-				any_up |= -count;
-				any_down |= count;
-				total = dec_add(total, (Dec) count * rating.cells[slot - 1].multiplier);
-				reader.next = next;
-				continue;
-			}
-		}
-		{
-			Bucket bucket;
-			Dec part;
-			int sign;
-
-			usage_next(&reader, &bucket);
-			sign = bucket_sign(&bucket);
-			any_up |= -(int64) (sign == 1);
-			any_down |= -(int64) (sign == 2);
-			if (cost_bucket(&rating, &bucket, &part, NULL) == COST_UNPRICED)
-				unpriced = true;
-			else
-				total = dec_add(total, part);
-		}
+		signs |= bucket_sign(&bucket);
+		if (cost_bucket(&rating, &bucket, &part, NULL) == COST_UNPRICED)
+			unpriced = true;
+		else
+			total = dec_add(total, part);
 	}
-	if (unlikely((any_up & any_down) < 0))
+	if (signs == 3)
 		refuse_signs(event);
 	if (unpriced)
 		return COST_UNPRICED;
@@ -150,10 +214,10 @@ cost_event(const RateCard *card, const CostEvent *event, Dec *amount)
 }
 
 /* Finds what all buckets of an event share. */
-static pg_attribute_always_inline void
-cost_begin(CostRating *rating, const RateCard *card, const CostEvent *event)
+static void
+cost_begin(CostRating *rating, const RateCard *card, RateHints *hints, const CostEvent *event)
 {
-	if (unlikely(TIMESTAMP_NOT_FINITE(event->at)))
+	if (TIMESTAMP_NOT_FINITE(event->at))
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 						errmsg("an event at %sinfinity can't be rated",
 							   TIMESTAMP_IS_NOBEGIN(event->at) ? "-" : ""),
@@ -161,12 +225,7 @@ cost_begin(CostRating *rating, const RateCard *card, const CostEvent *event)
 	rating->card = card;
 	rating->event = event;
 	rating->context = -1;
-	rating->section = rate_card_find(card, event->item, event->item_length, event->standard,
-									 event->variant, event->variant_length);
-	if (likely(rating->section != NULL))
-		rating->cells =
-			(const RateCell *) RATE_AT(card, rating->section->grid) +
-			(Size) section_epoch(card, rating->section, event->at) * rating->section->unit_count;
+	rating->section = find_cells(card, hints, event, &rating->cells);
 }
 
 /*
@@ -208,30 +267,34 @@ static const Rate *
 find_rate(CostRating *rating, const Bucket *bucket)
 {
 	const RateSection *section = rating->section;
-	const Rate *rate = NULL;
+	const Rate *rate;
 
 	if (bucket->unit != 0)
 	{
-		if (section->slot_of[bucket->unit] != 0)
-			rate = choose_rate(rating, section->slot_of[bucket->unit] - 1);
+		rate = choose_rate(rating, own_slot(rating, bucket->unit));
 		for (const uint8 *unit = unit_ancestors(bucket->unit); rate == NULL && *unit != 0; unit++)
-			if (section->slot_of[*unit] != 0)
-				rate = choose_rate(rating, section->slot_of[*unit] - 1);
+			rate = choose_rate(rating, own_slot(rating, *unit));
 	}
 	else
-	{
-		int slot = custom_slot(rating, bucket);
-
-		if (slot >= 0)
-			rate = choose_rate(rating, slot);
-	}
-	if (rate == NULL && section->any_slot != 0)
-		rate = choose_rate(rating, section->any_slot - 1);
+		rate = choose_rate(rating, custom_slot(rating, bucket));
+	if (rate == NULL)
+		rate = choose_rate(rating, section->any_slot);
 	return rate;
 }
 
-/* Returns a custom unit's slot in the section, or -1. */
-static int
+/* Returns the cell of a well-known unit in an epoch, and not that of an ancestor, or 0. */
+static uint32
+own_slot(const CostRating *rating, int code)
+{
+	uint32 slot = rating->section->slot_of[code];
+
+	if (slot != 0 && section_units(rating->card, rating->section)[slot - 1].code != code)
+		return 0;
+	return slot;
+}
+
+/* Returns the cell of a custom unit in an epoch, or 0. */
+static uint32
 custom_slot(const CostRating *rating, const Bucket *bucket)
 {
 	const RateSection *section = rating->section;
@@ -249,16 +312,16 @@ custom_slot(const CostRating *rating, const Bucket *bucket)
 		if (order == 0)
 			order = bucket->name_length - unit->name_length;
 		if (order == 0)
-			return middle;
+			return middle + 1;
 		if (order < 0)
 			high = middle;
 		else
 			low = middle + 1;
 	}
-	return -1;
+	return 0;
 }
 
-/* Returns the first of a slot's rates in this epoch that holds for the event. */
+/* Returns the first of a cell's rates that holds for the event; cell 0 has none. */
 static const Rate *
 choose_rate(CostRating *rating, uint32 slot)
 {
@@ -268,7 +331,7 @@ choose_rate(CostRating *rating, uint32 slot)
 		(const uint32 *) RATE_AT(rating->card, section->candidates) + cell->candidate;
 	const Rate *rates = section_rates(rating->card, section);
 
-	for (int i = 0; i < cell->count; i++)
+	for (uint32 i = 0; i < cell->count; i++)
 	{
 		const Rate *rate = &rates[candidates[i]];
 
@@ -324,11 +387,24 @@ refuse_signs(const CostEvent *event)
 					errhint("Rate what was used and what is reversed as two events.")));
 }
 
+/* Returns what a call keeps in fn_extra. */
+static inline RatingCache *
+rating_cache(FunctionCallInfo fcinfo)
+{
+	RatingCache *cache = fcinfo->flinfo->fn_extra;
+
+	if (unlikely(cache == NULL))
+		fcinfo->flinfo->fn_extra = cache =
+			MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(RatingCache));
+	return cache;
+}
+
 /* Rates a call's event (card, item, at, usage [, variant]), of which card is `card`. */
-static pg_attribute_always_inline CostState
+static CostState
 cost_of_call(FunctionCallInfo fcinfo, int card, Dec *amount)
 {
 	CostEvent event;
+	RatingCache *cache;
 
 	if (!cost_read_event(fcinfo, card + 1, &event))
 		return COST_UNPRICED;
@@ -337,7 +413,9 @@ cost_of_call(FunctionCallInfo fcinfo, int card, Dec *amount)
 		return COST_PRICED;
 	if (PG_ARGISNULL(card))
 		return COST_UNPRICED;
-	return cost_event(PG_GETARG_RATE_CARD_P(card), &event, amount);
+	cache = rating_cache(fcinfo);
+	return cost_event(rate_card_fetch(PG_GETARG_DATUM(card), &cache->card, fcinfo->flinfo->fn_mcxt),
+					  &cache->hints, &event, amount);
 }
 
 /* Returns an event's cost, NULL where any of its units is unpriced. */
@@ -367,6 +445,7 @@ meter_cost_lines(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	CostEvent event;
 	CostRating rating;
+	RateHints hints = {{0}};
 	UsageReader reader;
 	Bucket bucket;
 	int signs = 0;
@@ -386,7 +465,7 @@ meter_cost_lines(PG_FUNCTION_ARGS)
 		event.usage = PG_GETARG_USAGE_PP(3);
 	}
 	if (event.item != NULL && card != NULL)
-		cost_begin(&rating, card, &event);
+		cost_begin(&rating, card, &hints, &event);
 
 	usage_open(&reader, event.usage);
 	while (usage_next(&reader, &bucket))
@@ -429,6 +508,32 @@ Datum
 meter_total_cost_add(PG_FUNCTION_ARGS)
 {
 	AmountState *state = amount_state_begin(fcinfo);
+	RatingCache *cache = fcinfo->flinfo->fn_extra;
+
+	if (likely(cache != NULL) && PG_NARGS() == 5 &&
+		likely(!PG_ARGISNULL(1) && !PG_ARGISNULL(2) && !PG_ARGISNULL(3) && !PG_ARGISNULL(4)))
+	{
+		CostEvent event;
+		int64 cost;
+
+		cost_read_item(fcinfo, 2, &event);
+		event.at = PG_GETARG_TIMESTAMPTZ(3);
+		event.usage = PG_GETARG_USAGE_PP(4);
+		if (likely(cost_quickly(
+				rate_card_fetch(PG_GETARG_DATUM(1), &cache->card, fcinfo->flinfo->fn_mcxt),
+				&cache->hints, &event, &cost)))
+		{
+			amount_state_add_small(state, cost);
+			PG_RETURN_POINTER(state);
+		}
+	}
+	return total_cost_add_slowly(fcinfo, state);
+}
+
+/* What meter_total_cost_add does, for any call. */
+static pg_noinline Datum
+total_cost_add_slowly(FunctionCallInfo fcinfo, AmountState *state)
+{
 	Dec amount;
 
 	if (cost_of_call(fcinfo, 1, &amount) == COST_PRICED)
@@ -476,7 +581,8 @@ resolve_columns(FunctionCallInfo fcinfo)
 		if (unit == 0 || (seen & (UINT64CONST(1) << unit)))
 			return cache;
 		seen |= UINT64CONST(1) << unit;
-		cache->columns[i].argument = pair->quantity;
+		cache->columns[i].offset =
+			offsetof(FunctionCallInfoBaseData, args) + pair->quantity * sizeof(NullableDatum);
 		cache->columns[i].unit = unit;
 		cache->columns[i].kind = pair->kind;
 	}
@@ -484,26 +590,25 @@ resolve_columns(FunctionCallInfo fcinfo)
 	return cache;
 }
 
-/* Sets the cost of a row's columns; false where the row needs a usage to be rated. */
+/* Sets the cost of a row's columns, where that is quickly found: it is at least zero. */
 static pg_attribute_always_inline bool
-cost_columns(FunctionCallInfo fcinfo, const ColumnCache *cache, const CostRating *rating,
-			 Dec *amount)
+cost_columns_quickly(FunctionCallInfo fcinfo, const RateCard *card, ColumnCache *cache,
+					 const CostEvent *event, int64 *cost)
 {
-	Dec total = 0;
-	int64 any_up = 0;
-	int64 any_down = 0;
+	int64 sum = 0;
+	int64 quantities = 0;
+	const RateCell *cells;
+	const RateSection *section = find_cells(card, &cache->rating.hints, event, &cells);
 
-	if (unlikely(rating->section == NULL || cache->count == 0))
+	if (unlikely(section == NULL || cache->count == 0))
 		return false;
 	for (const QuantityColumn *column = cache->columns; column < cache->columns + cache->count;
 		 column++)
 	{
-		const NullableDatum *quantity = &fcinfo->args[column->argument];
-		uint32 slot = rating->section->slot_of[column->unit];
+		const NullableDatum *quantity =
+			(const NullableDatum *) ((const char *) fcinfo + column->offset);
 		int64 count;
 
-		if (unlikely(slot == 0 || !rating->cells[slot - 1].always))
-			return false;
 		if (unlikely(quantity->isnull))
 			continue;
 		if (likely(column->kind == QUANTITY_INT8))
@@ -512,12 +617,11 @@ cost_columns(FunctionCallInfo fcinfo, const ColumnCache *cache, const CostRating
 			count = DatumGetInt32(quantity->value);
 		else
 			count = DatumGetInt16(quantity->value);
-		any_up |= (count > 0) ? -1 : 0;
-		any_down |= count;
-		total = dec_add(total, (Dec) count * rating->cells[slot - 1].multiplier);
+		if (unlikely(!add_quickly(&sum, &quantities, section, cells, column->unit, count)))
+			return false;
 	}
-	*amount = total;
-	return likely((any_up & any_down) >= 0);
+	*cost = sum;
+	return likely(quantities >= 0);
 }
 
 /*
@@ -529,31 +633,49 @@ meter_total_cost_add_columns(PG_FUNCTION_ARGS)
 {
 	AmountState *state = amount_state_begin(fcinfo);
 	ColumnCache *cache = fcinfo->flinfo->fn_extra;
+
+	if (likely(cache != NULL) && likely(!PG_ARGISNULL(1) && !PG_ARGISNULL(2) && !PG_ARGISNULL(3)))
+	{
+		CostEvent event;
+		int64 cost;
+
+		cost_read_item(fcinfo, 2, &event);
+		event.at = PG_GETARG_TIMESTAMPTZ(3);
+		if (likely(cost_columns_quickly(
+				fcinfo,
+				rate_card_fetch(PG_GETARG_DATUM(1), &cache->rating.card, fcinfo->flinfo->fn_mcxt),
+				cache, &event, &cost)))
+		{
+			amount_state_add_small(state, cost);
+			PG_RETURN_POINTER(state);
+		}
+	}
+	return total_cost_add_columns_slowly(fcinfo, state);
+}
+
+/* What meter_total_cost_add_columns does, for any call: it makes a usage. */
+static pg_noinline Datum
+total_cost_add_columns_slowly(FunctionCallInfo fcinfo, AmountState *state)
+{
+	ColumnCache *cache = fcinfo->flinfo->fn_extra;
 	CostEvent event;
-	CostRating rating;
 	Dec amount;
 
-	if (unlikely(cache == NULL))
+	if (cache == NULL)
 		fcinfo->flinfo->fn_extra = cache = resolve_columns(fcinfo);
-	if (unlikely(PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3)))
+	event.usage = usage_args_build(fcinfo, cache->args);
+	/* as with a usage: no item costs nothing, no card or instant is unpriced */
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3))
 	{
-		/* as with a usage: no item costs nothing, no card or instant is unpriced */
-		(void) usage_args_build(fcinfo, cache->args);
 		if (PG_ARGISNULL(2) && !PG_ARGISNULL(3))
 			amount_state_add(state, 0);
 		PG_RETURN_POINTER(state);
 	}
 	cost_read_item(fcinfo, 2, &event);
 	event.at = PG_GETARG_TIMESTAMPTZ(3);
-	cost_begin(&rating, rate_card_fetch(PG_GETARG_DATUM(1), &cache->card, fcinfo->flinfo->fn_mcxt),
-			   &event);
-	if (likely(cost_columns(fcinfo, cache, &rating, &amount)))
+	if (cost_event(
+			rate_card_fetch(PG_GETARG_DATUM(1), &cache->rating.card, fcinfo->flinfo->fn_mcxt),
+			&cache->rating.hints, &event, &amount) == COST_PRICED)
 		amount_state_add(state, amount);
-	else
-	{
-		event.usage = usage_args_build(fcinfo, cache->args);
-		if (cost_event(rating.card, &event, &amount) == COST_PRICED)
-			amount_state_add(state, amount);
-	}
 	PG_RETURN_POINTER(state);
 }

@@ -26,7 +26,15 @@ typedef struct CostEvent
 	const void *usage; /* a detoasted usage, packed or not */
 } CostEvent;
 
-extern CostState cost_event(const RateCard *card, const CostEvent *event, Dec *amount);
+/* What rating keeps from row to row in fn_extra. */
+typedef struct RatingCache
+{
+	CardCache *card;
+	RateHints hints;
+} RatingCache;
+
+extern CostState cost_event(const RateCard *card, RateHints *hints, const CostEvent *event,
+							Dec *amount);
 
 /* Reads an event's item, which is not NULL, and sets its variant to 'standard'. */
 static pg_attribute_always_inline void

@@ -30,6 +30,7 @@
 #define NUM_SHORT_DSCALE_SHIFT 7
 #define NUM_SHORT_WEIGHT_SIGN 0x0040
 #define NUM_SHORT_WEIGHT_MASK 0x003F
+#define NUM_SHORT_SIZE (VARHDRSZ + sizeof(uint16))
 
 typedef struct Wide
 {
@@ -358,46 +359,29 @@ dec_from_numeric(Datum value, const char *what)
 	return negative ? -(Dec) result : (Dec) result;
 }
 
-/* Returns the numeric of a Dec, without trailing zeros. */
-Datum
-dec_to_numeric(Dec value)
+/*
+ * Makes the numeric of so many digits in base 10000, which stand in the memory where it
+ * shall be, behind its header; the last one counts 10000^-FRACTION_NDIGITS.
+ */
+static inline Datum
+numeric_of_digits(char *result, int ndigits, bool negative)
 {
-	uint128 magnitude = (uint128) dec_abs(value);
-	int16 digits[MAX_NDIGITS];
-	int first = MAX_NDIGITS;
-	int ndigits;
-	int last = MAX_NDIGITS;
-	int weight;
+	const int16 *digits = (const int16 *) (result + NUM_SHORT_SIZE);
+	int weight = ndigits - 1 - FRACTION_NDIGITS;
 	int dscale = 0;
+	uint16 header;
 
-	/* most values fit 64 bits, where dividing by a constant is a multiplication */
-	while (magnitude > PG_UINT64_MAX)
+	while (ndigits > 0 && digits[ndigits - 1] == 0)
+		ndigits--;
+	if (unlikely(ndigits == 0))
+		weight = 0;
+	else if (ndigits - 1 > weight)
 	{
-		digits[--first] = (int16) (magnitude % NBASE);
-		magnitude /= NBASE;
+		int last = digits[ndigits - 1];
+
+		dscale =
+			4 * (ndigits - 1 - weight) - (last % 10 == 0) - (last % 100 == 0) - (last % 1000 == 0);
 	}
-	for (uint64 rest = (uint64) magnitude; rest != 0; rest /= NBASE)
-		digits[--first] = (int16) (rest % NBASE);
-
-	/* digits[MAX_NDIGITS - 1] counts 10000^-FRACTION_NDIGITS */
-	while (last > first && digits[last - 1] == 0)
-		last--;
-	while (first < last && digits[first] == 0)
-		first++;
-	ndigits = last - first;
-	weight = ndigits == 0 ? 0 : MAX_NDIGITS - FRACTION_NDIGITS - 1 - first;
-	if (ndigits > 0 && weight - ndigits + 1 < 0)
-	{
-		int tail = digits[last - 1];
-
-		dscale = 4 * (ndigits - 1 - weight);
-		while (tail % 10 == 0)
-		{
-			tail /= 10;
-			dscale--;
-		}
-	}
-
 #ifdef METER_PORTABLE_NUMERIC
 	{
 		StringInfoData wire;
@@ -405,28 +389,57 @@ dec_to_numeric(Dec value)
 		initStringInfo(&wire);
 		pq_sendint16(&wire, ndigits);
 		pq_sendint16(&wire, weight);
-		pq_sendint16(&wire, value < 0 ? NUM_NEGATIVE : 0);
+		pq_sendint16(&wire, negative ? NUM_NEGATIVE : 0);
 		pq_sendint16(&wire, dscale);
-		for (int i = first; i < last; i++)
+		for (int i = 0; i < ndigits; i++)
 			pq_sendint16(&wire, digits[i]);
 		return DirectFunctionCall3(numeric_recv, PointerGetDatum(&wire),
 								   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	}
-#else
-	{
-		int size = VARHDRSZ + sizeof(uint16) + ndigits * sizeof(int16);
-		char *result = palloc(size);
-		uint16 header = NUM_SHORT | (dscale << NUM_SHORT_DSCALE_SHIFT) |
-						(weight < 0 ? NUM_SHORT_WEIGHT_SIGN : 0) | (weight & NUM_SHORT_WEIGHT_MASK);
-
-		if (value < 0)
-			header |= NUM_SHORT_NEGATIVE;
-		SET_VARSIZE(result, size);
-		memcpy(result + VARHDRSZ, &header, sizeof(header));
-		memcpy(result + VARHDRSZ + sizeof(header), digits + first, ndigits * sizeof(int16));
-		return PointerGetDatum(result);
-	}
 #endif
+	header = NUM_SHORT | (negative ? NUM_SHORT_NEGATIVE : 0) | (dscale << NUM_SHORT_DSCALE_SHIFT) |
+			 (weight < 0 ? NUM_SHORT_WEIGHT_SIGN : 0) | (weight & NUM_SHORT_WEIGHT_MASK);
+	/* trailing zeros are left behind its end */
+	SET_VARSIZE(result, NUM_SHORT_SIZE + ndigits * sizeof(int16));
+	memcpy(result + VARHDRSZ, &header, sizeof(header));
+	return PointerGetDatum(result);
+}
+
+/* Returns the numeric of a Dec that does not fit 64 bits. */
+static pg_noinline Datum
+wide_to_numeric(Dec value)
+{
+	int16 digits[MAX_NDIGITS];
+	int first = MAX_NDIGITS;
+	char *result;
+
+	for (uint128 rest = (uint128) dec_abs(value); rest != 0; rest /= NBASE)
+		digits[--first] = (int16) (rest % NBASE);
+	result = palloc(NUM_SHORT_SIZE + (MAX_NDIGITS - first) * sizeof(int16));
+	memcpy(result + NUM_SHORT_SIZE, digits + first, (MAX_NDIGITS - first) * sizeof(int16));
+	return numeric_of_digits(result, MAX_NDIGITS - first, value < 0);
+}
+
+/* Returns the numeric of a Dec, without trailing zeros. */
+Datum
+dec_to_numeric(Dec value)
+{
+	uint64 rest = value < 0 ? 0 - (uint64) value : (uint64) value;
+	int ndigits;
+	char *result;
+	int16 *digits;
+
+	if (unlikely(!dec_fits_int64(value)))
+		return wide_to_numeric(value);
+	/* zero has one digit, too, for a moment; and no branch need be guessed */
+	ndigits = 1 + (rest >= UINT64CONST(10000)) + (rest >= UINT64CONST(100000000)) +
+			  (rest >= UINT64CONST(1000000000000)) + (rest >= UINT64CONST(10000000000000000));
+	result = palloc(NUM_SHORT_SIZE + ndigits * sizeof(int16));
+	digits = (int16 *) (result + NUM_SHORT_SIZE);
+	/* 64 bits divided by a constant are a multiplication */
+	for (int i = ndigits; i > 0; rest /= NBASE)
+		digits[--i] = (int16) (rest % NBASE);
+	return numeric_of_digits(result, ndigits, value < 0);
 }
 
 /*

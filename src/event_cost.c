@@ -19,6 +19,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -53,7 +54,7 @@ typedef struct ItemEntry
 #define SH_ELEMENT_TYPE ItemEntry
 #define SH_KEY_TYPE ItemKey
 #define SH_KEY key
-#define SH_HASH_KEY(table, key) rate_name_hash((key).item, (key).length, 0)
+#define SH_HASH_KEY(table, key) hash_bytes((const unsigned char *) (key).item, (key).length)
 #define SH_EQUAL(table, a, b) \
 	((a).length == (b).length && memcmp((a).item, (b).item, (a).length) == 0)
 #define SH_SCOPE static inline
@@ -80,6 +81,7 @@ typedef struct PriceCache
 	MemoryContext context; /* of the items; emptied when the snapshot changes */
 	items_hash *items;	   /* or NULL */
 	SnapshotKey snapshot;
+	RateHints hints;
 	MemoryContextCallback release; /* of the plan, with the call site */
 } PriceCache;
 
@@ -126,7 +128,7 @@ meter_event_cost(PG_FUNCTION_ARGS)
 		entry = items_insert(cache->items, key, &found);
 		entry->card = card;
 	}
-	if (cost_event(entry->card, &event, &amount) == COST_UNPRICED)
+	if (cost_event(entry->card, &cache->hints, &event, &amount) == COST_UNPRICED)
 		PG_RETURN_NULL();
 	return dec_to_numeric(amount);
 }

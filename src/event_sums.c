@@ -39,18 +39,18 @@ typedef struct EventSums
 
 StaticAssertDecl(offsetof(EventSums, usage) % 8 == 0, "the sums of units are aligned");
 
-/* The cards that a call's arguments were unpacked from, kept in fn_extra. */
+/* What rating with either card keeps from row to row, in fn_extra. */
 typedef struct EventCards
 {
-	CardCache *cost;
-	CardCache *credit;
+	RatingCache cost;
+	RatingCache credit;
 } EventCards;
 
 #define PG_GETARG_EVENT_SUMS_P(n) ((EventSums *) PG_DETOAST_DATUM(PG_GETARG_DATUM(n)))
 
 static EventSums *sums_with(const EventSums *header, const UsageState *usage);
 static EventSums *sums_add_usage(EventSums *state, const void *usage);
-static inline CostState rate_event(FunctionCallInfo fcinfo, int card, CardCache **cache,
+static inline CostState rate_event(FunctionCallInfo fcinfo, int card, RatingCache *cache,
 								   const CostEvent *event, Dec *amount);
 
 PG_FUNCTION_INFO_V1(meter_event_sums_in);
@@ -167,13 +167,13 @@ meter_event_sums_add(PG_FUNCTION_ARGS)
 
 /* Rates an event that has an item with the card in an argument, which may be NULL. */
 static inline CostState
-rate_event(FunctionCallInfo fcinfo, int card, CardCache **cache, const CostEvent *event,
+rate_event(FunctionCallInfo fcinfo, int card, RatingCache *cache, const CostEvent *event,
 		   Dec *amount)
 {
 	if (unlikely(PG_ARGISNULL(card)))
 		return COST_UNPRICED;
-	return cost_event(rate_card_fetch(PG_GETARG_DATUM(card), cache, fcinfo->flinfo->fn_mcxt), event,
-					  amount);
+	return cost_event(rate_card_fetch(PG_GETARG_DATUM(card), &cache->card, fcinfo->flinfo->fn_mcxt),
+					  &cache->hints, event, amount);
 }
 
 /* Returns the sum of two states. */

@@ -254,6 +254,27 @@ day_is_fast(int64 day)
 	return (uint64) (day - CIVIL_FAST_START - 31) < CIVIL_FAST_DAYS - 62;
 }
 
+/* A fast day's place in its calendar: years begin in March, and their months are 3 to 14. */
+typedef struct FastDate
+{
+	uint32 year;
+	uint32 month;
+	int day; /* 1 to 31 */
+} FastDate;
+
+static inline FastDate
+fast_date(int day)
+{
+	uint32 n = 4 * (uint32) (day - CIVIL_FAST_START) + 3;
+	uint32 n3 = 2141 * (n % 1461 / 4) + 197913;
+	FastDate date;
+
+	date.year = n / 1461;
+	date.month = n3 >> 16;
+	date.day = (int) ((n3 & 0xFFFF) / 2141) + 1;
+	return date;
+}
+
 /*
  * Returns the day on which a period of one month begins, of a fast day: the
  * anchor's day of this month, or of the last one, as far as they have it.
@@ -261,47 +282,56 @@ day_is_fast(int64 day)
 static inline int
 month_start_fast(int day, int anchor_day)
 {
-	/* the calendar's year begins in March, its months are 3 to 14 */
 	static const uint8 lengths[16] = {0, 0, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 31, 28, 0};
-	uint32 n = 4 * (uint32) (day - CIVIL_FAST_START) + 3;
-	uint32 year = n / 1461;
-	uint32 n3 = 2141 * (n % 1461 / 4) + 197913;
-	uint32 month = n3 >> 16;
-	int of_month = (int) ((n3 & 0xFFFF) / 2141) + 1;
-	int length = lengths[month] + ((month == 14) & (year % 4 == 3));
-	int length_before = lengths[month - 1] + ((month == 3) & (year % 4 == 0));
+	FastDate date = fast_date(day);
+	int length = lengths[date.month] + ((date.month == 14) & (date.year % 4 == 3));
+	int length_before = lengths[date.month - 1] + ((date.month == 3) & (date.year % 4 == 0));
 	int begin = Min(anchor_day, length);
 	int begin_before = Min(anchor_day - length_before, 0);
 
-	return day - of_month + (of_month >= begin ? begin : begin_before);
+	return day - date.day + (date.day >= begin ? begin : begin_before);
+}
+
+/*
+ * Sets the first instant of the period of one month of an instant, by the day and the
+ * time of the day in its month that periods begin with; false where it takes a longer
+ * look.
+ */
+static pg_attribute_always_inline bool
+month_start_quickly(const Zone *zone, TimestampTz at, int anchor_day, int64 anchor_time,
+					TimestampTz *start)
+{
+	const ZoneSegment *segment;
+	int64 shown;
+	int64 day;
+	int64 local;
+
+	if (unlikely((uint64) (at - ZONE_SPAN_START) >= ZONE_SPAN))
+		return false;
+	segment = zone_segment(zone, at);
+	shown = Max(at + segment->offset, segment->shown);
+	/* shifted so that it is not negative and divides without a sign */
+	day = (int64) ((uint64) (shown - anchor_time - ZONE_SPAN_START + ZONE_MARGIN) / USECS_PER_DAY) +
+		  (ZONE_SPAN_START - ZONE_MARGIN) / USECS_PER_DAY;
+	if (unlikely(!day_is_fast(day)))
+		return false;
+	local = (int64) month_start_fast((int) day, anchor_day) * USECS_PER_DAY + anchor_time;
+	*start = local - segment->offset;
+	/* most begin in the same stretch, and not in what was shown before it */
+	if (unlikely(*start < segment->start || local <= segment->shown))
+		*start = zone_instant(zone, local);
+	return true;
 }
 
 /* Returns the first instant of the period of an instant. */
-static inline TimestampTz
+static TimestampTz
 start_of_period(const PeriodRule *rule, TimestampTz at)
 {
-	if (likely(rule->kind == PERIOD_MONTHS && rule->count == 1 &&
-			   (uint64) (at - ZONE_SPAN_START) < ZONE_SPAN))
-	{
-		const ZoneSegment *segment = zone_segment(rule->zone, at);
-		int64 shown = Max(at + segment->offset, segment->shown);
-		/* shifted so that it is not negative and divides without a sign */
-		int64 day = (int64) ((uint64) (shown - rule->time - ZONE_SPAN_START + ZONE_MARGIN) /
-							 USECS_PER_DAY) +
-					(ZONE_SPAN_START - ZONE_MARGIN) / USECS_PER_DAY;
+	TimestampTz start;
 
-		if (likely(day_is_fast(day)))
-		{
-			int64 local =
-				(int64) month_start_fast((int) day, rule->civil.day) * USECS_PER_DAY + rule->time;
-			TimestampTz start = local - segment->offset;
-
-			/* most begin in the same stretch, and not in what was shown before it */
-			if (likely(start >= segment->start && local > segment->shown))
-				return start;
-			return zone_instant(rule->zone, local);
-		}
-	}
+	if (likely(rule->kind == PERIOD_MONTHS && rule->count == 1) &&
+		likely(month_start_quickly(rule->zone, at, rule->civil.day, rule->time, &start)))
+		return start;
 	return period_boundary(rule, period_number(rule, at));
 }
 
@@ -349,7 +379,7 @@ date_rule_arguments(FunctionCallInfo fcinfo, PeriodCache *cache, int n)
 	return &cache->rule;
 }
 
-static inline Datum
+static pg_noinline Datum
 period_start(FunctionCallInfo fcinfo, bool is_date)
 {
 	const PeriodRule *rule = rule_arguments(fcinfo, period_cache(fcinfo), 1, is_date);
@@ -365,11 +395,39 @@ meter_period_start(PG_FUNCTION_ARGS)
 	return period_start(fcinfo, false);
 }
 
-/* period_start(timestamptz, date, interval, text) */
+/* For so long behind a month's start it surely has not ended: no clock is put on further. */
+#define MONTH_SURE (28 * USECS_PER_DAY - ZONE_MARGIN)
+
+/*
+ * period_start(timestamptz, date, interval, text): where customers with anchors of their
+ * own come one behind the other no rule is ever the last one's, so months make none, and
+ * look first at the last month that began on such a day.
+ */
 PG_FUNCTION_INFO_V1(meter_period_start_from_date);
 Datum
 meter_period_start_from_date(PG_FUNCTION_ARGS)
 {
+	const PeriodCache *cache = fcinfo->flinfo->fn_extra;
+	const Interval *every = PG_GETARG_INTERVAL_P(2);
+	struct varlena *name = (struct varlena *) PG_GETARG_POINTER(3);
+
+	if (likely(cache != NULL) && every->month == 1 && every->day == 0 && every->time == 0 &&
+		likely(!VARATT_IS_COMPRESSED(name) && !VARATT_IS_EXTERNAL(name)) &&
+		likely(day_is_fast(PG_GETARG_DATEADT(1))))
+	{
+		Zone *zone = zone_get(cache->zones, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+		TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
+		int day = fast_date(PG_GETARG_DATEADT(1)).day;
+		TimestampTz start = zone->months[day];
+
+		if (likely((uint64) at - (uint64) start < MONTH_SURE))
+			PG_RETURN_TIMESTAMPTZ(start);
+		if (likely(month_start_quickly(zone, at, day, 0, &start)))
+		{
+			zone->months[day] = start;
+			PG_RETURN_TIMESTAMPTZ(start);
+		}
+	}
 	return period_start(fcinfo, true);
 }
 

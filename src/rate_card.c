@@ -59,10 +59,12 @@ static uint32 block_append(StringInfo block, const void *data, Size size);
 static uint32 block_reserve(StringInfo block, Size size);
 static uint32 build_section(StringInfo block, const SortedRate *rates, int count);
 static void build_units(StringInfo block, uint32 section_at, const SortedRate *rates, int count);
+static void inherit_slots(RateSection *section);
 static int collect_boundaries(const SortedRate *rates, int count, TimestampTz *boundaries);
 static void build_grid(StringInfo block, uint32 section_at);
 static uint32 next_open(uint32 *open, uint32 epoch);
 pg_noreturn static void refuse_section(StringInfo block, const RateSection *section);
+static uint64 section_hash(NameWords item, bool standard, const char *variant, int variant_length);
 static void build_table(StringInfo block, const uint32 *offsets, uint32 count);
 static int compare_instants(const void *a, const void *b);
 static uint32 rates_hash(const SortedRate *rates, int count);
@@ -416,15 +418,14 @@ build_section(StringInfo block, const SortedRate *rates, int count)
 	const RateSpec *first = &rates[0].spec;
 	uint32 section_at = block_reserve(block, sizeof(RateSection));
 	char *name = palloc0(Max(first->item_length, first->variant_length) + 1);
-	TimestampTz *boundaries = palloc_extended(2 * count * sizeof(TimestampTz), MCXT_ALLOC_HUGE);
+	TimestampTz *boundaries =
+		palloc_extended((2 * (Size) count + 2) * sizeof(TimestampTz), MCXT_ALLOC_HUGE);
 	int boundary_count;
 	uint32 offset;
 
 	SECTION_AT(block, section_at)->standard =
 		rate_variant_is_standard(first->variant, first->variant_length);
-	SECTION_AT(block, section_at)->hash =
-		rate_section_hash(first->item, first->item_length, SECTION_AT(block, section_at)->standard,
-						  first->variant, first->variant_length);
+	SECTION_AT(block, section_at)->words = name_words(first->item, first->item_length);
 	SECTION_AT(block, section_at)->item_length = first->item_length;
 	SECTION_AT(block, section_at)->variant_length = first->variant_length;
 	SECTION_AT(block, section_at)->rate_count = count;
@@ -468,7 +469,7 @@ build_section(StringInfo block, const SortedRate *rates, int count)
 	boundary_count = collect_boundaries(rates, count, boundaries);
 	offset = block_append(block, boundaries, boundary_count * sizeof(TimestampTz));
 	SECTION_AT(block, section_at)->boundaries = offset;
-	SECTION_AT(block, section_at)->epoch_count = boundary_count + 1;
+	SECTION_AT(block, section_at)->epoch_count = boundary_count - 1;
 
 	build_grid(block, section_at);
 
@@ -490,6 +491,7 @@ build_units(StringInfo block, uint32 section_at, const SortedRate *rates, int co
 	units_at = block_reserve(block, unit_count * sizeof(RateUnit));
 	SECTION_AT(block, section_at)->units = units_at;
 	SECTION_AT(block, section_at)->unit_count = unit_count;
+	SECTION_AT(block, section_at)->stride = (unit_count + 1) * sizeof(RateCell);
 
 	for (int from = 0, until; from < count; from = until, slot++)
 	{
@@ -516,6 +518,25 @@ build_units(StringInfo block, uint32 section_at, const SortedRate *rates, int co
 		else if (first->unit_code != 0)
 			SECTION_AT(block, section_at)->slot_of[first->unit_code] = slot + 1;
 	}
+	inherit_slots(SECTION_AT(block, section_at));
+}
+
+/* Gives units without a rate of their own the cell of the nearest ancestor that has one, or of '*'. */
+static void
+inherit_slots(RateSection *section)
+{
+	uint8 own[sizeof(section->slot_of)];
+
+	memcpy(own, section->slot_of, sizeof(own));
+	for (int code = 1; code < UNIT_COUNT; code++)
+	{
+		uint8 *slot = &section->slot_of[code];
+
+		for (const uint8 *unit = unit_ancestors(code); *slot == 0 && *unit != 0; unit++)
+			*slot = own[*unit];
+		if (*slot == 0)
+			*slot = section->any_slot;
+	}
 }
 
 static int
@@ -527,13 +548,18 @@ compare_instants(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Sets the distinct instants at which a rate begins or ends; returns how many. */
+/*
+ * Sets the distinct instants at which a rate begins or ends, and those at which finite
+ * time does; returns how many.
+ */
 static int
 collect_boundaries(const SortedRate *rates, int count, TimestampTz *boundaries)
 {
 	int n = 0;
 	int distinct = 0;
 
+	boundaries[n++] = DT_NOBEGIN + 1;
+	boundaries[n++] = DT_NOEND;
 	for (int i = 0; i < count; i++)
 	{
 		if (!TIMESTAMP_IS_NOBEGIN(rates[i].spec.valid_from))
@@ -560,8 +586,9 @@ build_grid(StringInfo block, uint32 section_at)
 	RateSection *section = SECTION_AT(block, section_at);
 	uint32 epoch_count = section->epoch_count;
 	uint32 unit_count = section->unit_count;
-	uint32 cell_count = epoch_count * unit_count;
-	Size grid_size = (Size) epoch_count * unit_count * sizeof(RateCell);
+	uint32 stride = unit_count + 1;
+	uint32 cell_count = epoch_count * stride;
+	Size grid_size = (Size) epoch_count * stride * sizeof(RateCell);
 	uint32 grid_at;
 	uint32 candidates_at;
 	uint32 candidate_count = 0;
@@ -577,6 +604,8 @@ build_grid(StringInfo block, uint32 section_at)
 	section = SECTION_AT(block, section_at);
 	section->grid = grid_at;
 	cells = (RateCell *) (block->data + grid_at);
+	for (uint32 cell = 0; cell < cell_count; cell++)
+		cells[cell].multiplier = RATE_NO_MULTIPLIER;
 	open = palloc((epoch_count + 1) * sizeof(uint32));
 	in_force = palloc(in_force_room * sizeof(CellRate));
 
@@ -599,23 +628,20 @@ build_grid(StringInfo block, uint32 section_at)
 				until = section_epoch(CARD_OF(block), section, rate->valid_until);
 			while ((epoch = next_open(open, epoch)) < until)
 			{
-				RateCell *cell = &cells[(Size) epoch * unit_count + slot];
+				RateCell *cell = &cells[(Size) epoch * stride + slot + 1];
 
-				if (cell->count == PG_UINT16_MAX || candidate_count == CANDIDATES_MAX)
+				if (candidate_count == CANDIDATES_MAX)
 					refuse_section(block, section);
 				if (cell->count == 0 &&
 					(rate->flags & (RATE_FOLDED | RATE_CONDITIONAL)) == RATE_FOLDED)
-				{
-					cell->always = 1;
 					cell->multiplier = rate->multiplier;
-				}
 				cell->count++;
 				if (candidate_count == in_force_room)
 				{
 					in_force_room *= 2;
 					in_force = repalloc(in_force, in_force_room * sizeof(CellRate));
 				}
-				in_force[candidate_count].cell = epoch * unit_count + slot;
+				in_force[candidate_count].cell = epoch * stride + slot + 1;
 				in_force[candidate_count++].rate = place;
 				/* behind a rate that holds for every event no other is asked */
 				if (!(rate->flags & RATE_CONDITIONAL))
@@ -655,6 +681,26 @@ next_open(uint32 *open, uint32 epoch)
 	return epoch;
 }
 
+/* Returns the number of the epoch that an instant, which is finite, is in. */
+uint32
+section_epoch(const RateCard *card, const RateSection *section, TimestampTz at)
+{
+	const TimestampTz *boundaries = (const TimestampTz *) RATE_AT(card, section->boundaries);
+	uint32 epoch = 0;
+	uint32 end = section->epoch_count;
+
+	while (end - epoch > 1)
+	{
+		uint32 middle = epoch + (end - epoch) / 2;
+
+		if (at >= boundaries[middle])
+			epoch = middle;
+		else
+			end = middle;
+	}
+	return epoch;
+}
+
 static void
 refuse_section(StringInfo block, const RateSection *section)
 {
@@ -666,33 +712,77 @@ refuse_section(StringInfo block, const RateSection *section)
 			 errhint("Build the card from the rates of the period that you rate.")));
 }
 
+/*
+ * Returns the hash by which a section is found. The standard variant adds nothing, so
+ * that it costs nothing.
+ */
+static uint64
+section_hash(NameWords item, bool standard, const char *variant, int variant_length)
+{
+	uint64 hash = name_words_hash(item);
+
+	if (!standard)
+		hash += name_words_hash(name_words(variant, variant_length));
+	return hash;
+}
+
+/* Returns the section of an item in a variant, or NULL where the card has none. */
+const RateSection *
+rate_card_search(const RateCard *card, const char *item, int item_length, const char *variant,
+				 int variant_length)
+{
+	const uint32 *table = (const uint32 *) RATE_AT(card, card->table);
+	uint64 hash =
+		section_hash(name_words(item, item_length),
+					 rate_variant_is_standard(variant, variant_length), variant, variant_length);
+
+	for (uint32 i = (uint32) (hash >> card->table_shift); table[i] != 0;
+		 i = (i + 1) & (card->table_size - 1))
+	{
+		const RateSection *section = (const RateSection *) RATE_AT(card, table[i]);
+
+		if (compare_names(RATE_AT(card, section->item), section->item_length, item, item_length) ==
+				0 &&
+			compare_names(RATE_AT(card, section->variant), section->variant_length, variant,
+						  variant_length) == 0)
+			return section;
+	}
+	return NULL;
+}
+
 /* Appends the table by which sections are found, and the list in canonical order. */
 static void
 build_table(StringInfo block, const uint32 *offsets, uint32 count)
 {
-	uint32 size = 4;
+	uint32 bits = 2;
+	uint32 size;
 	uint32 table_at;
 	uint32 list_at;
-	RateTableEntry *table;
+	uint32 *table;
 
-	/* a quarter full: most lookups find their section at once */
-	while (size < 4 * count)
-		size *= 2;
-	table_at = block_reserve(block, (Size) size * sizeof(RateTableEntry));
-	table = (RateTableEntry *) (block->data + table_at);
+	/* an eighth full: most lookups find their section at once */
+	while (((Size) 1 << bits) < 8 * (Size) count)
+		bits++;
+	size = 1U << bits;
+	table_at = block_reserve(block, (Size) size * sizeof(uint32));
+	table = (uint32 *) (block->data + table_at);
 	for (uint32 i = 0; i < count; i++)
 	{
-		uint32 hash = SECTION_AT(block, offsets[i])->hash;
-		uint32 place = hash & (size - 1);
+		RateSection *section = SECTION_AT(block, offsets[i]);
+		uint32 place =
+			(uint32) (section_hash(section->words, section->standard,
+								   block->data + section->variant, section->variant_length) >>
+					  (64 - bits));
 
-		while (table[place].section != 0)
+		while (table[place] != 0)
 			place = (place + 1) & (size - 1);
-		table[place].hash = hash;
-		table[place].section = offsets[i];
+		table[place] = offsets[i];
+		section->hint = (uint8) i;
 	}
 	list_at = block_append(block, offsets, count * sizeof(uint32));
 	CARD_OF(block)->table = table_at;
-	CARD_OF(block)->table_mask = size - 1;
+	CARD_OF(block)->table_size = size;
+	CARD_OF(block)->table_shift = 64 - bits;
 	CARD_OF(block)->section_offsets = list_at;
 	CARD_OF(block)->section_count = count;
 }

@@ -7,14 +7,16 @@
  *		its names		the item, the variant, the names of custom units
  *		its rates		sorted by unit, and inside a unit by the order of decision:
  *						precedence, context and then window before none
- *		its boundaries	the instants at which any of its rates begins or ends
+ *		its boundaries	the beginning of time, the instants at which any of its rates
+ *						begins or ends, the end of time
  *		its grid		a cell per epoch (the time between two boundaries) and unit:
- *						the rates in force there, in the order of decision
+ *						the rates in force there, in the order of decision; before
+ *						an epoch's cells stands one of no unit
  *		its candidates	the lists that the cells point to
  *
- * So an event costs one probe for its item, one search for its epoch, and then one
- * cell per bucket. A cell whose first candidate holds for every event carries the
- * multiplier itself: most events never look at a rate.
+ * So an event costs one probe for its item, a look at the epoch that the item's last
+ * event was in, and then one cell per bucket. A cell whose first candidate holds for
+ * every event carries the multiplier itself: most events never look at a rate.
  *
  * Offsets count bytes from the card's start. The block holds no pointer and is
  * rebuilt by every way in, so its bytes are never taken from outside.
@@ -36,6 +38,16 @@
 
 /* A rate's daily_from when it has no daily window. */
 #define RATE_NO_WINDOW INT64CONST(-1)
+
+/*
+ * A name of up to 32 bytes as four words, which overlap: names come in all lengths, and
+ * a loop over one is a branch that the processor guesses wrong every other time. Of a
+ * longer name they are the beginning and the end.
+ */
+typedef struct NameWords
+{
+	uint64 w[4];
+} NameWords;
 
 /* A rate as it comes in: names are not zero-terminated. */
 typedef struct RateSpec
@@ -75,13 +87,15 @@ typedef struct Rate
 	TimestampTz valid_until;
 } Rate;
 
+/* A cell's multiplier where it takes a look at the candidates. */
+#define RATE_NO_MULTIPLIER INT64CONST(-1)
+
 /* The rates of one unit in one epoch. */
 typedef struct RateCell
 {
-	int64 multiplier; /* of the first candidate, where always */
+	int64 multiplier; /* of the first candidate, where it holds for every event and is folded */
 	uint32 candidate; /* the first candidate's place in the list */
-	uint16 count;	  /* how many there are */
-	uint16 always;	  /* the first one holds for every event, and is folded */
+	uint32 count;	  /* how many there are */
 } RateCell;
 
 /* A unit of a section and the run of its rates. */
@@ -95,26 +109,31 @@ typedef struct RateUnit
 	uint32 rate_count;
 } RateUnit;
 
+/* What every event looks at comes first. */
 typedef struct RateSection
 {
-	uint32 hash;
-	uint32 item; /* offset of the name, zero-terminated; so is variant */
-	uint32 variant;
+	NameWords words; /* of the item's name */
 	uint16 item_length;
 	uint16 variant_length;
-	uint32 unit_count;
+	uint8 standard; /* the variant is 'standard' */
+	uint8 hint;		/* its place in RateHints */
+	uint16 reserved;
 	uint32 epoch_count;
+	uint32 stride;	   /* bytes of an epoch's cells, one more than there are units */
+	uint32 boundaries; /* offset of TimestampTz[epoch_count + 1] */
+	uint32 grid;	   /* offset of the cells, by epoch */
+	uint32 item;	   /* offset of the name, zero-terminated; so is variant */
+	uint32 variant;
+	/* by code: the cell in an epoch of the unit, of its nearest ancestor in the section, or of '*' */
+	uint8 slot_of[UNIT_COUNT <= 64 ? 64 : 128];
+	uint32 unit_count;
 	uint32 rate_count;
 	uint32 units;		/* offset of RateUnit[unit_count]: codes, customs by name, '*' */
 	uint32 rates;		/* offset of Rate[rate_count] */
-	uint32 boundaries;	/* offset of TimestampTz[epoch_count - 1] */
-	uint32 grid;		/* offset of RateCell[epoch_count * unit_count] */
 	uint32 candidates;	/* offset of uint32[]: places in rates */
-	uint32 any_slot;	/* slot of '*', plus one; 0 for none */
-	uint32 custom_slot; /* the first slot of a custom unit; they end at '*' */
-	uint32 standard;	/* the variant is 'standard' */
-	uint32 reserved;
-	uint8 slot_of[UNIT_COUNT <= 64 ? 64 : 128]; /* by code: slot plus one; 0 for none */
+	uint32 any_slot;	/* the cell of '*' in an epoch; 0 for none */
+	uint32 custom_slot; /* the first custom unit's place in units; they end at '*' */
+	uint32 reserved2;
 } RateSection;
 
 typedef struct RateCard
@@ -125,18 +144,17 @@ typedef struct RateCard
 	uint32 hash; /* of all rates: cards with other hashes are other cards */
 	uint32 section_count;
 	uint32 rate_count;
-	uint32 table_mask;		/* of the table's size, a power of two */
-	uint32 table;			/* offset of RateTableEntry[table_mask + 1] */
+	uint32 table;			/* offset of uint32[table_size]: sections by hash, 0 for none */
+	uint32 table_size;		/* a power of two */
+	uint32 table_shift;		/* what leaves so many bits of a hash */
+	uint32 no_item;			/* zero: where a section has the length of its item */
 	uint32 sections;		/* offset of the first section; they are in canonical order */
 	uint32 section_offsets; /* offset of uint32[section_count], in canonical order */
-	uint32 spare[7];		/* zero */
+	uint32 spare[5];		/* zero */
 } RateCard;
 
-typedef struct RateTableEntry
-{
-	uint32 hash;
-	uint32 section; /* offset; 0 for none */
-} RateTableEntry;
+StaticAssertDecl(offsetof(RateCard, no_item) == offsetof(RateSection, item_length),
+				 "a card's header is taken for no item's section");
 
 #define RATE_AT(card, offset) ((const char *) (card) + (offset))
 
@@ -162,38 +180,35 @@ name_word(const char *place)
 	return word;
 }
 
-/*
- * Where the four words of a name of 8 to 32 bytes begin, which together are all of it.
- * They overlap: names come in all lengths, and a loop over one is a branch that the
- * processor guesses wrong every other time.
- */
-#define NAME_IN_WORDS(length) ((length) >= 8 && (length) <= 32)
-#define NAME_WORD_2(length) Min(8, (length) -8)
-#define NAME_WORD_3(length) Min(16, (length) -8)
-#define NAME_WORD_4(length) ((length) -8)
-
-/*
- * Returns the hash of a name. It is part of no format outside the card, and cheap:
- * a bad spread costs time, not truth.
- */
-static pg_attribute_always_inline uint32
-rate_name_hash(const char *name, int length, uint64 seed)
+static pg_attribute_always_inline NameWords
+name_words(const char *name, Size length)
 {
-	uint64 hash = seed + (uint64) length * UINT64CONST(0x9E3779B97F4A7C15);
+	NameWords words = {{0, 0, 0, 0}};
 
-	if (likely(NAME_IN_WORDS(length)))
+	if (likely(length >= 8))
 	{
-		hash += name_word(name) * UINT64CONST(0xFF51AFD7ED558CCD);
-		hash += name_word(name + NAME_WORD_2(length)) * UINT64CONST(0xC4CEB9FE1A85EC53);
-		hash += name_word(name + NAME_WORD_3(length)) * UINT64CONST(0xD6E8FEB86659FD93);
-		hash += name_word(name + NAME_WORD_4(length)) * UINT64CONST(0xA0761D6478BD642F);
+		words.w[0] = name_word(name);
+		words.w[1] = name_word(name + Min(8, length - 8));
+		words.w[2] = name_word(name + Min(16, length - 8));
+		words.w[3] = name_word(name + length - 8);
 	}
 	else
-		for (int i = 0; i < length; i++)
-			hash = (hash ^ (unsigned char) name[i]) * UINT64CONST(0xFF51AFD7ED558CCD);
-	hash ^= hash >> 32;
-	hash *= UINT64CONST(0xE7037ED1A0B428DB);
-	return (uint32) (hash >> 32);
+		for (Size i = 0; i < length; i++)
+			words.w[0] |= (uint64) (unsigned char) name[i] << (8 * i);
+	return words;
+}
+
+/*
+ * Returns the hash of a name, of which the upper bits are the good ones. It is part of
+ * no format outside the card, and cheap: a bad spread costs time, not truth.
+ */
+static pg_attribute_always_inline uint64
+name_words_hash(NameWords words)
+{
+	return words.w[0] * UINT64CONST(0xFF51AFD7ED558CCD) +
+		   words.w[1] * UINT64CONST(0xC4CEB9FE1A85EC53) +
+		   words.w[2] * UINT64CONST(0xD6E8FEB86659FD93) +
+		   words.w[3] * UINT64CONST(0xA0761D6478BD642F);
 }
 
 #define RATE_VARIANT_STANDARD "standard"
@@ -205,21 +220,6 @@ rate_variant_is_standard(const char *variant, int length)
 {
 	return length == RATE_VARIANT_STANDARD_LENGTH &&
 		   memcmp(variant, RATE_VARIANT_STANDARD, RATE_VARIANT_STANDARD_LENGTH) == 0;
-}
-
-/* Says whether two names of one length are the same. */
-static inline bool
-rate_names_equal(const char *a, const char *b, int length)
-{
-	uint64 difference;
-
-	if (unlikely(!NAME_IN_WORDS(length)))
-		return memcmp(a, b, length) == 0;
-	difference = name_word(a) ^ name_word(b);
-	difference |= name_word(a + NAME_WORD_2(length)) ^ name_word(b + NAME_WORD_2(length));
-	difference |= name_word(a + NAME_WORD_3(length)) ^ name_word(b + NAME_WORD_3(length));
-	difference |= name_word(a + NAME_WORD_4(length)) ^ name_word(b + NAME_WORD_4(length));
-	return difference == 0;
 }
 
 struct Node;
@@ -261,79 +261,66 @@ rate_card_fetch(Datum datum, CardCache **cache, MemoryContext context)
 	return rate_card_unpack(value, cache, context);
 }
 
-/* The same through fn_extra, for functions that use it for nothing else. */
-#define PG_GETARG_RATE_CARD_P(n)                                                  \
-	rate_card_fetch(PG_GETARG_DATUM(n), (CardCache **) &fcinfo->flinfo->fn_extra, \
-					fcinfo->flinfo->fn_mcxt)
-
-/*
- * Returns the hash by which a section is found. The standard variant counts as an
- * empty one, so that it costs nothing.
- */
-static inline uint32
-rate_section_hash(const char *item, int item_length, bool standard, const char *variant,
-				  int variant_length)
+/* Says whether a section is an item's, of which these are the words, in the standard variant. */
+static pg_attribute_always_inline bool
+section_is_standard(const RateSection *section, NameWords words, uint32 item_length)
 {
-	return rate_name_hash(item, item_length,
-						  standard ? 0 : rate_name_hash(variant, variant_length, 1));
+	return ((section->words.w[0] ^ words.w[0]) | (section->words.w[1] ^ words.w[1]) |
+			(section->words.w[2] ^ words.w[2]) | (section->words.w[3] ^ words.w[3])) == 0 &&
+		   section->item_length == item_length && section->standard;
 }
 
+extern const RateSection *rate_card_search(const RateCard *card, const char *item, int item_length,
+										   const char *variant, int variant_length);
+
 /*
- * Returns the section of an item in a variant, or NULL where the card has none.
+ * Returns the section of an item in a variant, or NULL where the card has none. Nearly
+ * always the standard one of an item stands where its hash says.
  */
 static pg_attribute_always_inline const RateSection *
-rate_card_find(const RateCard *card, const char *item, int item_length, bool standard,
+rate_card_find(const RateCard *card, const char *item, uint32 item_length, bool standard,
 			   const char *variant, int variant_length)
 {
-	const RateTableEntry *table = (const RateTableEntry *) RATE_AT(card, card->table);
-	uint32 hash = rate_section_hash(item, item_length, standard, variant, variant_length);
-
-	for (uint32 i = hash & card->table_mask;; i = (i + 1) & card->table_mask)
+	if (likely(standard))
 	{
-		const RateSection *section;
+		NameWords words = name_words(item, item_length);
+		const uint32 *table = (const uint32 *) RATE_AT(card, card->table);
+		const RateSection *section =
+			(const RateSection *) RATE_AT(card, table[name_words_hash(words) >> card->table_shift]);
 
-		if (table[i].section == 0)
-			return NULL;
-		if (table[i].hash != hash)
-			continue;
-		section = (const RateSection *) RATE_AT(card, table[i].section);
-		if (section->item_length == item_length && section->standard == standard &&
-			rate_names_equal(RATE_AT(card, section->item), item, item_length) &&
-			(standard ||
-			 (section->variant_length == variant_length &&
-			  rate_names_equal(RATE_AT(card, section->variant), variant, variant_length))))
+		/* where there is none this is the card's header: its first word is not zero, its length is */
+		if (likely(section_is_standard(section, words, item_length)) &&
+			likely(item_length <= sizeof(words)))
 			return section;
 	}
+	return rate_card_search(card, item, item_length, variant, variant_length);
 }
 
-/* Returns the number of the epoch that an instant is in. */
-static inline uint32
-section_epoch(const RateCard *card, const RateSection *section, TimestampTz at)
+/*
+ * In which epoch an item's last event was, by its section's hint: a guess, which a look
+ * at the epoch's boundaries makes good.
+ */
+typedef struct RateHints
+{
+	uint16 epoch[256];
+} RateHints;
+
+/* Says whether an instant, which may be infinite, is in an epoch of a section. */
+static pg_attribute_always_inline bool
+section_in_epoch(const RateCard *card, const RateSection *section, TimestampTz at, uint32 epoch)
 {
 	const TimestampTz *boundaries = (const TimestampTz *) RATE_AT(card, section->boundaries);
-	uint32 count = section->epoch_count - 1;
-	uint32 epoch = 0;
 
-	if (count <= 16)
-	{
-		/* no branch to mispredict */
-		for (uint32 i = 0; i < count; i++)
-			epoch += at >= boundaries[i];
-		return epoch;
-	}
-	while (count > 0)
-	{
-		uint32 half = count / 2;
+	return epoch < section->epoch_count && at >= boundaries[epoch] && at < boundaries[epoch + 1];
+}
 
-		if (at >= boundaries[epoch + half])
-		{
-			epoch += half + 1;
-			count -= half + 1;
-		}
-		else
-			count = half;
-	}
-	return epoch;
+extern uint32 section_epoch(const RateCard *card, const RateSection *section, TimestampTz at);
+
+/* Returns the cells of an epoch. */
+static inline const RateCell *
+section_cells(const RateCard *card, const RateSection *section, uint32 epoch)
+{
+	return (const RateCell *) RATE_AT(card, section->grid + epoch * section->stride);
 }
 
 #endif /* METER_RATE_CARD_H */

@@ -23,6 +23,7 @@
 #include "tariff.h"
 
 #include "common/hashfn.h"
+#include "common/int.h"
 #include "utils/memutils.h"
 
 static inline bool count_of(Dec value, int64 *count);
@@ -294,6 +295,34 @@ tariff_charge_count(const Tariff *t, int64 count)
 	if (likely((t->flags & TARIFF_COUNTS) && count < PG_INT64_MAX))
 		return finish(t, charge_count(t, count > t->count_free ? count - t->count_free : 0), NULL);
 	return tariff_charge(t, dec_from_int64(count));
+}
+
+/*
+ * Returns what each further unit adds to the charge of a count, and sets the count up
+ * to which it does; that is the count itself where the charge is no straight line there.
+ */
+int64
+tariff_slope(const Tariff *t, int64 count, int64 *until)
+{
+	const TariffTier *tier = t->tiers;
+
+	*until = count;
+	if (!(t->flags & TARIFF_COUNTS) || (t->flags & TARIFF_HAS_MAXIMUM) || count < 0 ||
+		dec_load(&t->discount) != 0 || dec_load(&t->minimum) != 0)
+		return 0;
+	if (count <= t->count_free)
+	{
+		*until = t->count_free;
+		return 0;
+	}
+	while (count - t->count_free > tier->count_to)
+		tier++;
+	if (tier->count_per != 0)
+		return 0;
+	/* the largest count is not charged as one */
+	if (pg_add_s64_overflow(t->count_free, tier->count_to, until) || *until == PG_INT64_MAX)
+		*until = PG_INT64_MAX - 1;
+	return tier->count_price;
 }
 
 /* Returns what the tiers charge for a net count: products of 64 bits each are exact. */

@@ -137,6 +137,7 @@ typedef struct TariffSteps
 
 extern Dec tariff_charge(const Tariff *t, Dec quantity);
 extern Dec tariff_charge_count(const Tariff *t, int64 count);
+extern int64 tariff_slope(const Tariff *t, int64 count, int64 *until);
 extern Dec tariff_overage(const Tariff *t, Dec quantity);
 extern int tariff_lines(const Tariff *t, Dec quantity, TariffLine *lines, TariffSteps *steps);
 

@@ -13,8 +13,9 @@
 #define WALLET_MAX_LOTS 10000
 #define WALLET_MAX_NAME 1024
 
-/* How many sums a wallet may have: one for each span and pool. */
+/* How many sums a wallet may have: one for each span and pool; and how many cuts it may be given. */
 #define WALLET_MAX_SUMS 1000000
+#define WALLET_MAX_CUTS 2000000
 
 /* Flags of a wallet. */
 #define WALLET_ABSORBING 0x01 /* a later lot covers earlier overage */
@@ -206,6 +207,9 @@ typedef struct LotDraft
 	Dec rollover_max;
 	Dec paid;
 } LotDraft;
+
+/* Shows a name in a message: never more than a line of it. */
+#define WALLET_SHOWN(name, length) pg_mbcliplen(name, length, 80), name
 
 /* A wallet on its way in. */
 typedef struct WalletDraft

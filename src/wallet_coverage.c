@@ -1,5 +1,7 @@
 /*
- * wallet_coverage.c: a window function that says of each event what lots covered of it.
+ * wallet_coverage.c: window functions that say of each event what lots covered of it:
+ * coverage with what they did not and what is left, covered that figure alone, which
+ * costs half as much.
  *
  * Rows come in the order of time. Inside a span what is covered is a function of each
  * pool's sum so far: a pool's own lots cover as much of it as they have, and what they
@@ -39,13 +41,14 @@ static void next_span(Coverage *c);
 
 /* What the lots cover of the span's consumption so far. */
 static inline Dec
-covered(const Coverage *c)
+covered_so_far(const Coverage *c)
 {
 	return c->covered_own + Min(c->demanded, c->unrestricted);
 }
 
+/* Returns what lots cover of the row: the figure, or the whole row of figures. */
 static pg_attribute_always_inline Datum
-coverage(FunctionCallInfo fcinfo, Oid credits_type, bool has_pool)
+coverage(FunctionCallInfo fcinfo, Oid credits_type, bool has_pool, bool whole)
 {
 	WindowObject window = PG_WINDOW_OBJECT();
 	Coverage *c = WinGetPartitionLocalMemory(window, sizeof(Coverage));
@@ -127,7 +130,7 @@ coverage(FunctionCallInfo fcinfo, Oid credits_type, bool has_pool)
 	sum = dec_add(sum, credits);
 	demanded = Max(sum, 0) - before;
 	dec_store(&c->sums[pool], sum);
-	covers = -covered(c);
+	covers = -covered_so_far(c);
 	if (pool > 0)
 	{
 		Dec own = Min(before + demanded, c->own[pool]) - Min(before, c->own[pool]);
@@ -137,10 +140,12 @@ coverage(FunctionCallInfo fcinfo, Oid credits_type, bool has_pool)
 	}
 	else
 		c->demanded = dec_add(c->demanded, demanded);
-	covers += covered(c);
+	covers += covered_so_far(c);
+	if (!whole)
+		return dec_to_numeric(covers);
 	values[0] = dec_to_numeric(covers);
 	values[1] = dec_to_numeric(demanded - covers);
-	values[2] = dec_to_numeric(c->left - covered(c));
+	values[2] = dec_to_numeric(c->left - covered_so_far(c));
 
 	if (unlikely(row == NULL))
 	{
@@ -216,16 +221,23 @@ next_span(Coverage *c)
 	}
 }
 
-#define COVERAGE(name, credits_type, has_pool)           \
-	PG_FUNCTION_INFO_V1(name);                           \
-	Datum name(PG_FUNCTION_ARGS)                         \
-	{                                                    \
-		return coverage(fcinfo, credits_type, has_pool); \
+#define COVERAGE(name, credits_type, has_pool, whole)           \
+	PG_FUNCTION_INFO_V1(name);                                  \
+	Datum name(PG_FUNCTION_ARGS)                                \
+	{                                                           \
+		return coverage(fcinfo, credits_type, has_pool, whole); \
 	}
 
-COVERAGE(meter_coverage, NUMERICOID, false)
-COVERAGE(meter_coverage_int8, INT8OID, false)
-COVERAGE(meter_coverage_int4, INT4OID, false)
-COVERAGE(meter_coverage_pool, NUMERICOID, true)
-COVERAGE(meter_coverage_pool_int8, INT8OID, true)
-COVERAGE(meter_coverage_pool_int4, INT4OID, true)
+COVERAGE(meter_coverage, NUMERICOID, false, true)
+COVERAGE(meter_coverage_int8, INT8OID, false, true)
+COVERAGE(meter_coverage_int4, INT4OID, false, true)
+COVERAGE(meter_coverage_pool, NUMERICOID, true, true)
+COVERAGE(meter_coverage_pool_int8, INT8OID, true, true)
+COVERAGE(meter_coverage_pool_int4, INT4OID, true, true)
+
+COVERAGE(meter_covered, NUMERICOID, false, false)
+COVERAGE(meter_covered_int8, INT8OID, false, false)
+COVERAGE(meter_covered_int4, INT4OID, false, false)
+COVERAGE(meter_covered_pool, NUMERICOID, true, false)
+COVERAGE(meter_covered_pool_int8, INT8OID, true, false)
+COVERAGE(meter_covered_pool_int4, INT4OID, true, false)

@@ -128,7 +128,7 @@ zone_cache_create(MemoryContext parent)
 }
 
 /* Returns the zone of a name from the cache, or compiles it. */
-const Zone *
+Zone *
 zone_find(ZoneCache *cache, const char *name, int length)
 {
 	uint64 first;
@@ -247,6 +247,8 @@ zone_compile(MemoryContext context, const char *name, int length)
 	zone->name[length] = '\0';
 	zone->tz = tz;
 	zone->segments = segments;
+	for (int day = 0; day < (int) lengthof(zone->months); day++)
+		zone->months[day] = ZONE_NO_MONTH;
 	for (int cell = 0, s = 0; cell < ZONE_CELLS; cell++)
 	{
 		TimestampTz begin = ZONE_SPAN_START + ((int64) cell << ZONE_CELL_SHIFT);

@@ -47,8 +47,13 @@ typedef struct Zone
 	char *name;
 	pg_tz *tz;
 	ZoneSegment *segments;
+	/* for period_start, by the day of the month that months begin on: the last one's start */
+	TimestampTz months[32];
 	uint16 index[ZONE_CELLS];
 } Zone;
+
+/* An instant that no timestamp is near to, nor an infinite one. */
+#define ZONE_NO_MONTH (PG_INT64_MIN / 2)
 
 /* The zones that a query has met, by name. */
 typedef struct ZoneCache
@@ -77,7 +82,7 @@ zone_words(const char *name, int length, uint64 *first, uint64 *last)
 }
 
 extern ZoneCache *zone_cache_create(MemoryContext parent);
-extern const Zone *zone_find(ZoneCache *cache, const char *name, int length);
+extern Zone *zone_find(ZoneCache *cache, const char *name, int length);
 extern int64 zone_offset_slow(const Zone *zone, TimestampTz at);
 extern int64 zone_shown_slow(const Zone *zone, TimestampTz at);
 extern TimestampTz zone_instant_slow(const Zone *zone, int64 local);
@@ -99,12 +104,12 @@ zone_slot(uint64 first, uint64 last, int nslots)
 }
 
 /* Returns the zone of a name; refuses a name that is not tzdata's. */
-static inline const Zone *
+static inline Zone *
 zone_get(ZoneCache *cache, const char *name, int length)
 {
 	uint64 first;
 	uint64 last;
-	const Zone *zone;
+	Zone *zone;
 
 	zone_words(name, length, &first, &last);
 	zone = cache->slots[zone_slot(first, last, cache->nslots)];

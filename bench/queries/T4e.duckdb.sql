@@ -27,8 +27,8 @@ WITH RECURSIVE used AS (
     FROM walked
     JOIN spans USING (customer_id, span)
 )
-SELECT customer_id, event_id, covered, input_tokens - covered AS overage
-FROM (SELECT customer_id, event_id, input_tokens,
+SELECT customer_id, event_id, covered
+FROM (SELECT customer_id, event_id,
           (least(after, credits) - least(after - input_tokens, credits))::BIGINT AS covered
       FROM (SELECT a.customer_id, e.event_id, e.input_tokens, a.credits,
                 sum(e.input_tokens) OVER (PARTITION BY a.customer_id, a.span_start ORDER BY e."at", e.event_id ROWS UNBOUNDED PRECEDING) AS after

@@ -28,9 +28,9 @@ WITH RECURSIVE used AS (
     FROM walked
     JOIN spans USING (customer_id, span)
 )
-SELECT customer_id, event_id, covered, input_tokens - covered AS overage
+SELECT customer_id, event_id, covered
 FROM available,
-    LATERAL (SELECT event_id, input_tokens, least(after, credits) - least(after - input_tokens, credits) AS covered
+    LATERAL (SELECT event_id, least(after, credits) - least(after - input_tokens, credits) AS covered
              FROM (SELECT event_id, input_tokens, sum(input_tokens::integer) OVER (ORDER BY at, event_id ROWS UNBOUNDED PRECEDING) AS after
                    FROM usage_event AS e
                    WHERE e.customer_id = available.customer_id AND at >= span_start AND at < span_end) AS running) AS shared

@@ -263,6 +263,18 @@ SELECT id, n FROM (
 ) AS s
 WHERE share8 <> share OR share4 <> share OR by_date8 <> by_date OR by_instant4 <> by_date OR by_text8 <> by_date OR by_span4 <> by_date
     OR by_days8 <> by_date;
+-- step by step through tiers, back now and then, by a tariff that is the same for all rows: the same as charge by charge
+SELECT id, n, k, share, share8, expected FROM drawn, LATERAL (
+    SELECT n, k, meter.marginal_charge(tariff, k::numeric) OVER ordered AS share, meter.marginal_charge(tariff, k) OVER ordered AS share8,
+        meter.charge_between(tariff, CASE WHEN n > 0 THEN after - k END, after) AS expected
+    FROM (SELECT n, k, sum(k) OVER (ORDER BY n) AS after FROM generate_series(0::bigint, 60) AS n,
+        LATERAL (SELECT (ARRAY[0, 1, 1, 2, 0, 5, 11, -3, 40, 0, 100, -1])[1 + n % 12] * (1 + n / 24 * n) AS k) AS step) AS steps
+    WINDOW ordered AS (ORDER BY n)) AS marginal
+WHERE share IS DISTINCT FROM expected OR share8 IS DISTINCT FROM expected;
+SELECT n, meter.marginal_charge('graduated: up to 10 at 2 plus 1; above at 0.5; free 3', n) OVER (ORDER BY n) AS share,
+    meter.marginal_charge('at 2; minimum 9', n) OVER (ORDER BY n) AS at_least, meter.marginal_charge('at 2; maximum 9', n) OVER (ORDER BY n) AS at_most,
+    meter.marginal_charge('at 2 per started 4', n) OVER (ORDER BY n) AS packages, meter.marginal_charge('at 1; discount 50%', n) OVER (ORDER BY n) AS less
+FROM generate_series(0, 7) AS n;
 SELECT q, meter.marginal_charge('at 1', q) OVER (ORDER BY n) AS share, meter.marginal_charge('at 1', q::numeric) OVER (ORDER BY n) AS same
 FROM (VALUES (1, 9223372036854775807), (2, 9223372036854775807), (3, -9223372036854775807), (4, -9223372036854775807)) AS v (n, q);
 -- a reset may bring another tariff; NULL rows have no share; corrections may be negative

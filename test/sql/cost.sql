@@ -177,6 +177,60 @@ FROM (SELECT (SELECT meter.total_cost_add(meter.total_cost_add(NULL, card, 'gpt'
 DROP FUNCTION pg_temp.cost;
 DROP TABLE event, stored, serial, card;
 
+-- items of every length, and such as differ in one place alone; days that come and go; what does not fit 64 bits;
+-- cards that change from row to row: all the same as in plain SQL
+CREATE TEMP TABLE named_rate AS
+	SELECT item, unit, 1 + (hashtext(item || variant || unit || day) & 1023)::numeric AS price, 1000::numeric AS per,
+		tstzrange(timestamptz '2025-01-01' + day * interval '1 day', timestamptz '2025-01-02' + day * interval '1 day') AS valid,
+		variant, NULL::numeric AS context_from, NULL::time AS daily_from, NULL::time AS daily_until, 0 AS precedence
+	FROM (SELECT DISTINCT item FROM generate_series(1, 72) AS n,
+			LATERAL (SELECT left(repeat('0123456789abcdefghijklmnopqrstuvwxyz', 2), n) AS name) AS names,
+			LATERAL (SELECT name AS item
+				UNION ALL SELECT overlay(name PLACING '-' FROM place) FROM generate_series(1, n) AS place) AS items) AS named,
+		unnest('{standard, batch}'::text[]) AS variant, unnest('{input_tokens, output_tokens}'::text[]) AS unit, generate_series(0, 2) AS day
+	WHERE hashtext(item) & 7 <> 0 OR variant = 'batch';
+CREATE TEMP TABLE named_event AS
+	SELECT e.*, (input_tokens * i.price + coalesce(output_tokens, 0) * o.price) / 1000 AS cost
+	FROM (SELECT item, timestamptz '2024-12-31 23:00' + n * 7919 % 74 * interval '1 hour' AS at,
+			CASE n % 3 WHEN 0 THEN 'batch' ELSE 'standard' END AS variant,
+			n * CASE n % 5 WHEN 0 THEN 1000000000000000 ELSE 1 END AS input_tokens, CASE WHEN n % 7 > 0 THEN n * n END AS output_tokens
+		FROM (SELECT DISTINCT item FROM named_rate) AS named, generate_series(1::bigint, 8) AS n) AS e
+	LEFT JOIN named_rate AS i ON i.item = e.item AND i.variant = e.variant AND i.unit = 'input_tokens' AND i.valid @> e.at
+	LEFT JOIN named_rate AS o ON o.item = e.item AND o.variant = e.variant AND o.unit = 'output_tokens' AND o.valid @> e.at
+	ORDER BY hashtext(e.item), e.at;
+CREATE TEMP TABLE named_card AS
+	SELECT day, meter.rate_card(item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence) AS card
+	FROM named_rate, generate_series(0, 3) AS day
+	WHERE day = 0 OR length(item) % 3 < day AND valid @> timestamptz '2024-12-31 12:00' + day * interval '1 day'
+	GROUP BY day;
+SELECT count(*), count(cost) AS priced, sum(cost) = meter.total_cost(card, item, at, usage, variant) AS same_total,
+	bool_and(cost IS NOT DISTINCT FROM meter.cost(card, item, at, usage, variant)) AS same,
+	bool_and((cost IS NULL) = meter.unpriced(card, item, at, usage, variant)) AS same_unpriced
+FROM named_event, named_card, LATERAL (SELECT meter.usage('input_tokens', input_tokens, 'output_tokens', output_tokens)) AS u (usage)
+WHERE day = 0;
+SELECT count(*), count(cost) AS priced,
+	sum(cost) = meter.total_cost(card, item, at, meter.usage('input_tokens', input_tokens, 'output_tokens', output_tokens)) AS same_total,
+	sum(cost) = meter.total_cost(card, item, at, 'input_tokens', input_tokens, 'output_tokens', output_tokens) AS same_from_columns
+FROM named_event, named_card WHERE day = 0 AND variant = 'standard';
+SELECT count(*), count(cost) AS priced,
+	sum(cost) = meter.total_cost(card, item, at, 'input_tokens', input_tokens, 'output_tokens', output_tokens) AS same_from_columns
+FROM (SELECT named_event.*, card FROM named_event, named_card
+	WHERE variant = 'standard' AND length(item) % 3 < day AND at >= timestamptz '2024-12-31' + day * interval '1 day'
+		AND at < timestamptz '2025-01-01' + day * interval '1 day'
+	ORDER BY hashtext(item || at)) AS e;
+-- what is refused is refused behind a row that was rated, too
+SELECT meter.total_cost('[{"item": "gpt", "unit": "input_tokens", "price": 1}]', item, at, 'input_tokens', n)
+FROM (VALUES ('gpt', timestamptz '2025-01-01', 1), ('gpt', 'infinity', 1)) AS e (item, at, n);
+SELECT meter.total_cost('[{"item": "gpt", "unit": "input_tokens", "price": 1}]', item, at, meter.usage('input_tokens', n))
+FROM (VALUES ('gpt', timestamptz '2025-01-01', 1), ('gpt', '-infinity', 1)) AS e (item, at, n);
+SELECT meter.total_cost('[{"item": "gpt", "unit": "*", "price": 1}]', item, at, 'input_tokens', n, 'output_tokens', m)
+FROM (VALUES ('gpt', timestamptz '2025-01-01', 1, 1), ('gpt', '2025-01-01', -1, 1)) AS e (item, at, n, m);
+SELECT meter.total_cost('[{"item": "gpt", "unit": "*", "price": 1}]', item, at, 'input_tokens', n, 'output_tokens', m),
+	meter.total_cost('[{"item": "gpt", "unit": "*", "price": 1}]', item, at, meter.usage('input_tokens', n, 'output_tokens', m))
+FROM (VALUES ('gpt', timestamptz '2025-01-01', 9223372036854775807, 9223372036854775807), ('', '2025-01-01', 1, 1),
+	('gpt', '2025-01-01', -9223372036854775808, -9223372036854775808), ('gpt', '2025-01-01', 9223372, 9223372)) AS e (item, at, n, m);
+DROP TABLE named_rate, named_event, named_card;
+
 -- a product just below 2^128 is out of range, and not zero once it is rounded up
 SELECT meter.cost('[{"item": "a", "unit": "x", "price": 18446744073709.551615999999}]', 'a', '2026-01-01', '{"x": 18446744073709.551616000001}');
 SELECT meter.cost('[{"item": "a", "unit": "x", "price": 18446744073709.551615999999}]', 'a', '2026-01-01', '{"x": -18446744073709.551616000001}');

@@ -21,6 +21,11 @@ SELECT id, pool, credits, (c).* FROM (SELECT id, pool, credits, meter.coverage('
 	FROM (VALUES (1, 'x', 8), (2, NULL, 4), (3, 'z', 1), (4, 'x', -2), (5, 'x', -3), (6, NULL, -9)) AS v (id, pool, credits)) AS covered;
 SELECT pool, meter.coverage('{"lots": [{"id": "x", "amount": 5, "pool": "x"}]}', '2026-01-01', 3::numeric, pool) OVER (ORDER BY pool) FROM (VALUES ('x'), ('y')) AS v (pool);
 
+-- What is covered alone.
+SELECT id, meter.covered(w, at, credits) OVER part AS covered, meter.covered(w, at, credits::bigint) OVER part = meter.covered(w, at, credits::integer) OVER part AS whole,
+	meter.covered(w, at, credits, pool) OVER part = meter.covered(w, at, credits::bigint, pool) OVER part AND meter.covered(w, at, credits::bigint, 'x') OVER part = meter.covered(w, at, credits::integer, 'x') OVER part AS pooled
+FROM wallet, event WINDOW part AS (ORDER BY at, id);
+
 -- From a checkpoint on.
 SELECT id, (c).* FROM (SELECT id, meter.coverage(b, at, credits) OVER (ORDER BY at, id) AS c
 	FROM event, (SELECT meter.burn(w, at, credits) AS b FROM wallet, event WHERE id <= 5) AS burned WHERE id > 5) AS covered;

@@ -36,12 +36,14 @@ WHERE prosecdef
 AND prorettype <> 'trigger'::regtype
 ORDER BY object COLLATE "C";
 
--- A caller's search_path changes no function's meaning. A procedure that commits cannot set it.
+-- A caller's search_path changes no function's meaning. A procedure that commits cannot set it, and
+-- meter.record, which is called for every event, has nothing that it could change.
 SELECT object AS search_path_open
 FROM member JOIN pg_proc ON classid = 'pg_proc'::regclass AND objid = pg_proc.oid
 JOIN pg_language ON prolang = pg_language.oid
 WHERE (lanname = 'sql' AND prosqlbody IS NULL)
-OR (lanname = 'plpgsql' AND prokind <> 'p' AND NOT coalesce(proconfig::text LIKE '%search_path=%', false))
+OR (lanname = 'plpgsql' AND prokind <> 'p' AND NOT coalesce(proconfig::text LIKE '%search_path=%', false)
+	AND pg_proc.oid <> 'meter.record'::regproc)
 ORDER BY object COLLATE "C";
 
 -- Aggregates run in workers: their state is a type with a wire format, and states combine.

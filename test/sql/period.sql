@@ -49,6 +49,14 @@ FROM (
             (ARRAY['1 month', '1 month', '1 month', '1 day', '2 months', '1 week', '1 year', '36 hours', '0.7 seconds'])[1 + n % 9]::interval AS every,
             (ARRAY['UTC', 'Europe/Berlin', 'America/New_York', 'America/Havana', 'America/Sao_Paulo', 'Asia/Beirut', 'Pacific/Apia', 'Africa/Cairo', 'Australia/Lord_Howe', 'Africa/Casablanca', 'America/Argentina/San_Juan', 'Asia/Kolkata', 'Etc/GMT+5', 'EST5EDT'])[1 + n % 14] AS z
         FROM generate_series(1, 60000) AS n) AS x) AS y;
+-- months from dates, of events in the order of time, and out of it now and then
+SELECT count(*) AS n, count(*) FILTER (WHERE meter.period_start(at, a, '1 month', z) IS DISTINCT FROM lower(meter.period(at, a, '1 month', z))) AS wrong
+FROM (
+    SELECT timestamptz '1969-11-20' + n % 20000 * interval '10 minutes' + n / 20000 * interval '7 years 11 months'
+            + CASE WHEN n % 17 = 0 THEN (n::bigint * 7919 % 1000 - 500) * interval '1 day' ELSE interval '0' END AS at,
+        date '1900-01-01' + (n::bigint * 31337 % 80000)::int AS a,
+        (ARRAY['UTC', 'Europe/Berlin', 'America/New_York', 'America/Havana', 'America/Sao_Paulo', 'Asia/Beirut', 'Pacific/Apia', 'Africa/Cairo', 'Australia/Lord_Howe', 'Pacific/Kwajalein', 'America/Argentina/San_Juan', 'Asia/Kolkata', 'Etc/GMT+5', 'EST5EDT'])[1 + n % 14] AS z
+    FROM generate_series(1, 370000) AS n) AS x;
 SELECT count(*) AS n, count(*) FILTER (WHERE NOT p @> at OR lower(p) <> meter.period_start(at, a, every) OR meter.period_boundary(k, a, every) <> lower(p) OR meter.period_boundary(k + 1, a, every) <> upper(p)) AS wrong
 FROM (
     SELECT *, meter.period(at, a, every) AS p, meter.period_number(at, a, every) AS k
@@ -113,6 +121,8 @@ SELECT meter.period(date '2026-01-01', date '2026-01-01', '1 month -1 day');
 SELECT meter.period('infinity', now(), '1 month', 'UTC');
 SELECT meter.period(now(), timestamptz '-infinity', '1 month', 'UTC');
 SELECT meter.period(now(), date 'infinity', '1 month', 'UTC');
+SELECT meter.period_start(at, date '2026-01-02', '1 month', 'UTC') FROM (VALUES (timestamptz '2026-01-03'), ('2026-01-04'), ('infinity')) AS v (at);
+SELECT meter.period_start(at, date '2026-01-02', '1 month', 'UTC') FROM (VALUES (timestamptz '2026-01-03'), ('2026-01-04'), ('-infinity')) AS v (at);
 SELECT meter.period_start(date 'infinity', date '2026-01-01', '1 month');
 SELECT * FROM meter.periods(now(), 'infinity', date '2026-01-01', '1 month', 'UTC');
 SELECT * FROM meter.periods(date '-infinity', date '2026-01-01', date '2026-01-01', '1 month');

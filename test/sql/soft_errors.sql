@@ -86,3 +86,33 @@ SELECT type, literal, left(pg_temp.raised(type, literal), 5) AS code FROM given;
 SELECT type, literal, pg_temp.raised(type, literal) AS raised, pg_temp.reported(type, literal) AS reported
 FROM given
 WHERE pg_temp.raised(type, literal) IS DISTINCT FROM pg_temp.reported(type, literal);
+
+-- Wallets.
+TRUNCATE given;
+INSERT INTO given VALUES
+	('meter.wallet', '{}'),
+	('meter.wallet', ''),
+	('meter.wallet', '{'),
+	('meter.wallet', '{"lots": 1}'),
+	('meter.wallet', '{"lots": [[]]}'),
+	('meter.wallet', '{"colour": 1}'),
+	('meter.wallet', '{"absorbing": 1}'),
+	('meter.wallet', '{"cuts": ["soon"]}'),
+	('meter.wallet', '{"lots": [{"id": "a"}]}'),
+	('meter.wallet', '{"lots": [{"id": "a", "amount": -1}]}'),
+	('meter.wallet', '{"lots": [{"id": "a", "amount": 1e50}]}'),
+	('meter.wallet', '{"lots": [{"id": "a", "amount": 1, "pool": []}]}'),
+	('meter.wallet', '{"lots": [{"id": "a", "amount": 1}, {"id": "a", "amount": 1}]}'),
+	('meter.wallet', '{"burned": [{"credits": 1}]}'),
+	('meter.wallet', '{"burned": [{"from": "2026-01-01", "credits": 1}]}'),
+	('meter.wallet', '{"burned": [{"pool": "a"}]}'),
+	('meter.wallet_book', '{"a": {}}'),
+	('meter.wallet_book', ''),
+	('meter.wallet_book', '{"a": 1}'),
+	('meter.wallet_book', '{"a": {"lots": 1}}');
+
+SELECT type, literal, left(pg_temp.raised(type, literal), 5) AS code FROM given;
+
+SELECT type, literal, pg_temp.raised(type, literal) AS raised, pg_temp.reported(type, literal) AS reported
+FROM given
+WHERE pg_temp.raised(type, literal) IS DISTINCT FROM pg_temp.reported(type, literal);

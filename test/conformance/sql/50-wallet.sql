@@ -1,58 +1,49 @@
 -- Grants of credits, wallets and how they are taken.
 
--- OpenMeter's grants: a lot each, but
---   * a recurring grant is refilled: a lot for each recurrence, which expires at the next one;
+-- OpenMeter's grants. Between two resets they are a wallet, in which
+--   * a grant that was effective before is a lot of the balance that it has at the start, a later one
+--     of its amount;
+--   * a recurring grant is refilled: a lot for each recurrence, which expires at the next one, and has
+--     the grant's place in the order;
 --   * voided or deleted: the lot expires then;
---   * the run starts from balances: they are the lots' amounts where a grant was effective before;
---   * overage is absorbed by a later grant: the wallet absorbs;
---   * a reset: the lots expire then, and roll over at most reset_max_rollover; where
---     reset_min_rollover is more than what is left, a lot of the difference is granted.
-CREATE FUNCTION grant_lots(p jsonb, i jsonb)
-RETURNS TABLE (id text, grant_id text, amount numeric, priority integer, effective_at timestamptz, expires_at timestamptz,
-               rollover_max numeric, rollover_until timestamptz)
+--   * overage is absorbed by a later grant: the wallet absorbs, and begins with the overage so far.
+-- At a reset a new wallet begins with what rolls over, at most reset_max_rollover and at least
+-- reset_min_rollover. Their last instant is the one before the end of the run.
+CREATE FUNCTION grant_lots(i jsonb, balances jsonb, since timestamptz, upto timestamptz)
+RETURNS TABLE (id text, amount numeric, priority integer, effective_at timestamptz, expires_at timestamptz)
 LANGUAGE plpgsql AS $$
 DECLARE
-    g jsonb;
+    g record;
     starts timestamptz;
-    ends timestamptz;
-    reset timestamptz := instant(i -> 'resets' ->> 0);
-    upto timestamptz := instant(i ->> 'until');
     part tstzrange;
-    anchor timestamptz;
     n integer;
+    recurs boolean := i -> 'grants' @> '[{"recurrence": {}}]';
 BEGIN
-    FOR g IN SELECT jsonb_array_elements(i -> 'grants') LOOP
-        PERFORM only_keys(g, 'id', 'amount', 'priority', 'effective_at', 'expires_at', 'deleted_at', 'voided_at', 'recurrence',
+    FOR g IN SELECT x ->> 'id' AS id, x, x -> 'recurrence' AS recurrence, instant(x ->> 'effective_at') AS effective,
+                    least(instant(x ->> 'expires_at'), instant(x ->> 'deleted_at'), instant(x ->> 'voided_at')) AS ends,
+                    row_number() OVER (ORDER BY (x ->> 'priority')::integer, instant(x ->> 'expires_at'), instant(x ->> 'created_at'), x ->> 'id') AS place
+             FROM jsonb_array_elements(i -> 'grants') AS x
+    LOOP
+        PERFORM only_keys(g.x, 'id', 'amount', 'priority', 'effective_at', 'expires_at', 'created_at', 'deleted_at', 'voided_at', 'recurrence',
                           'reset_max_rollover', 'reset_min_rollover');
-        grant_id := g ->> 'id';
-        priority := (g ->> 'priority')::integer;
-        starts := greatest(instant(g ->> 'effective_at'), instant(i ->> 'start'));
-        ends := least(instant(g ->> 'expires_at'), instant(g ->> 'deleted_at'), instant(g ->> 'voided_at'));
-        -- what is left of it at the start, or all of it where it begins later
-        amount := CASE WHEN instant(g ->> 'effective_at') <= instant(i ->> 'start')
-                       THEN coalesce(i -> 'starting_balances' ->> grant_id, g ->> 'amount') ELSE g ->> 'amount' END;
-        anchor := instant(g -> 'recurrence' ->> 'anchor');
-        IF g ? 'recurrence' THEN
-            PERFORM only_keys(g -> 'recurrence', 'interval', 'anchor');
+        priority := CASE WHEN recurs THEN g.place ELSE (g.x ->> 'priority')::integer END;
+        starts := greatest(g.effective, since);
+        amount := CASE WHEN g.effective <= since THEN coalesce(balances ->> g.id, g.x ->> 'amount') ELSE g.x ->> 'amount' END::numeric;
+        IF jsonb_typeof(g.recurrence) = 'object' THEN
+            PERFORM only_keys(g.recurrence, 'interval', 'anchor');
         END IF;
         n := 0;
         LOOP
-            part := CASE WHEN g ? 'recurrence' THEN meter.period(starts, anchor, every(g -> 'recurrence'), 'UTC') ELSE tstzrange(NULL, NULL) END;
-            id := format('%s/%s', grant_id, n);
+            part := CASE WHEN jsonb_typeof(g.recurrence) = 'object'
+                         THEN meter.period(starts, instant(g.recurrence ->> 'anchor'), every(g.recurrence), 'UTC') ELSE tstzrange(NULL, NULL) END;
+            id := format('%s/%s', g.id, n);
             effective_at := starts;
-            expires_at := least(ends, upper(part));
-            rollover_max := NULL;
-            rollover_until := NULL;
-            IF reset >= effective_at AND (reset < expires_at OR expires_at IS NULL) THEN
-                rollover_max := coalesce((g ->> 'reset_max_rollover')::numeric, 0);
-                rollover_until := coalesce(expires_at, 'infinity');
-                expires_at := reset;
-            END IF;
+            expires_at := least(g.ends, upper(part));
             RETURN NEXT;
             starts := upper(part);
             n := n + 1;
-            amount := (g ->> 'amount')::numeric;
-            EXIT WHEN starts IS NULL OR starts >= ends OR starts > upto;
+            amount := g.x ->> 'amount';
+            EXIT WHEN starts IS NULL OR starts >= g.ends OR starts >= upto;
         END LOOP;
     END LOOP;
 END
@@ -76,97 +67,86 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION run_wallet(p jsonb, i jsonb, upto timestamptz, topped numeric DEFAULT 0) RETURNS meter.wallet
-LANGUAGE plpgsql AS $$
-DECLARE
-    wallet meter.wallet;
-BEGIN
-    SELECT coalesce(meter.wallet(id, amount, NULL, priority, effective_at, expires_at, NULL, rollover_max, rollover_until), '{}') INTO wallet
-    FROM grant_lots(p, i);
-    IF topped > 0 THEN
-        wallet := meter.add_lots(wallet, (SELECT meter.wallet(grant_id || '/reset', topped, NULL, priority, expires_at, NULLIF(rollover_until, 'infinity'), NULL, NULL, NULL)
-                                          FROM grant_lots(p, i) WHERE rollover_max IS NOT NULL));
-    END IF;
-    RETURN (SELECT meter.burn(meter.absorbing(wallet), at, amount) FROM (VALUES (0)) AS one LEFT JOIN run_usage(i) ON at < upto);
-END
-$$;
+CREATE FUNCTION grant_balances(wallet meter.wallet, at timestamptz) RETURNS jsonb
+LANGUAGE sql
+RETURN (SELECT coalesce(jsonb_object_agg(grant_id, num(held)), '{}')
+        FROM (SELECT split_part(id, '/', 1) AS grant_id, sum(remaining) AS held FROM meter.lots(wallet, at) GROUP BY 1) AS b);
 
 CREATE FUNCTION rate_credit_grants(engine text, p jsonb, i jsonb) RETURNS outcome
 LANGUAGE plpgsql AS $$
 DECLARE
     starts timestamptz := instant(i ->> 'start');
     upto timestamptz := instant(i ->> 'until');
-    seen timestamptz := upto - interval '1 microsecond';    -- what expires at the end has not, for them
-    reset timestamptz := instant(i -> 'resets' ->> 0);
-    since timestamptz := coalesce(reset, starts);
+    moment interval := '1 microsecond';
+    balances jsonb := i -> 'starting_balances';
+    overage numeric := coalesce((i ->> 'starting_overage')::numeric, 0);
+    resets timestamptz[] := (SELECT coalesce(array_agg(instant(r) ORDER BY instant(r)), '{}') FROM jsonb_array_elements_text(i -> 'resets') AS r);
+    stops timestamptz[] := resets || upto;
+    phase_starts timestamptz := starts;
+    bounds timestamptz[];
+    fresh meter.wallet;
     wallet meter.wallet;
     before meter.wallet;
-    topped numeric := 0;
+    segments jsonb := '[]';
+    options text[];
     reason text;
     ours jsonb;
     got jsonb;
-    options text[];
-    bounds timestamptz[];
-    segments jsonb := '[]';
-    part_starts timestamptz;
-    part_ends timestamptz;
 BEGIN
     PERFORM only_keys(p, 'order', 'meter', 'reset_preserve_overage');
     PERFORM only_keys(i, 'start', 'starting_balances', 'starting_overage', 'until', 'usage', 'grants', 'resets');
     PERFORM only_value(p, 'meter', 'SUM');
     PERFORM only_value(p, 'order', '["priority asc", "expiry asc, null last", "created asc", "id asc"]');
-    PERFORM only_value(i, 'starting_overage', '0');
-    IF jsonb_array_length(i -> 'resets') > 1 OR reset IS NOT NULL AND jsonb_array_length(i -> 'grants') > 1 THEN
-        PERFORM not_mapped('more resets or grants with a reset than one');
-    END IF;
-    options := ARRAY[CASE WHEN i -> 'grants' @> '[{"recurrence": {}}]' THEN 'a refill is a lot that expires at the next recurrence' END];
+    options := ARRAY[CASE WHEN i -> 'grants' @> '[{"recurrence": {}}]' THEN 'a refill is a lot that expires at the next recurrence' END,
+                     CASE WHEN cardinality(resets) > 0 THEN 'a reset begins a new wallet' END];
 
-    IF reset IS NOT NULL THEN
-        before := run_wallet(p, i, reset);
-        IF NOT (p ->> 'reset_preserve_overage')::boolean AND meter.overage(before, greatest(meter.through(before), starts)) > 0 THEN
-            PERFORM not_mapped('overage that a reset forgets');
+    FOR n IN 1 .. cardinality(stops) LOOP
+        IF n > 1 THEN
+            IF NOT (p ->> 'reset_preserve_overage')::boolean THEN
+                overage := 0;
+            END IF;
+            SELECT jsonb_object_agg(id, num(least(most, greatest(least_kept, held)))) INTO balances
+            FROM (SELECT g ->> 'id' AS id, coalesce((g ->> 'reset_max_rollover')::numeric, 0) AS most, coalesce((g ->> 'reset_min_rollover')::numeric, 0) AS least_kept,
+                         coalesce((balances ->> (g ->> 'id'))::numeric, 0) AS held
+                  FROM jsonb_array_elements(i -> 'grants') AS g) AS rolled;
         END IF;
-        SELECT least(coalesce((g ->> 'reset_min_rollover')::numeric, 0), (g ->> 'reset_max_rollover')::numeric) - meter.balance(before, reset) INTO topped
-        FROM jsonb_array_elements(i -> 'grants') AS g;
-        IF topped > 0 THEN
-            options := options || 'the minimum of a reset is a lot of what is missing'::text;
+        SELECT meter.absorbing(coalesce(meter.wallet(id, amount, NULL, priority, effective_at, expires_at, NULL, NULL, NULL), '{}')) INTO fresh
+        FROM grant_lots(i, balances, phase_starts, stops[n]);
+        IF n > 1 THEN
+            segments := CASE WHEN jsonb_array_length(segments) > 0 THEN jsonb_set(segments, '{-1,ends_with}', '"reset"') ELSE segments END
+                || jsonb_build_object('kind', 'rollover', 'at', utc(phase_starts), 'from', utc(phase_starts), 'to', utc(phase_starts),
+                                      'balance_at_start', num(meter.balance(fresh, phase_starts)), 'overage_at_start', num(overage));
         END IF;
-    END IF;
-    wallet := run_wallet(p, i, upto, topped);
-
-    -- phases between changes; a reset has one of its own, of no length
-    SELECT array_agg(DISTINCT b ORDER BY b) INTO bounds
-    FROM (SELECT starts AS b UNION SELECT upto
-          UNION SELECT unnest(ARRAY[effective_at, expires_at, rollover_until]) FROM grant_lots(p, i)) AS all_bounds
-    WHERE b BETWEEN starts AND upto;
-    FOR n IN 1 .. cardinality(bounds) LOOP
-        part_starts := bounds[n];
-        part_ends := bounds[n + 1];
-        IF part_starts = reset AND reset > starts THEN
-            segments := jsonb_set(segments, '{-1,ends_with}', '"reset"') || jsonb_build_object('kind', 'rollover', 'at', utc(reset),
-                'balance_at_start', num(meter.balance(run_wallet(p, i, reset, topped), reset)), 'overage_at_start', num(meter.overage(run_wallet(p, i, reset, topped), reset)));
+        IF overage > 0 THEN
+            fresh := meter.spend(fresh, phase_starts, overage);
         END IF;
-        EXIT WHEN part_ends IS NULL AND (part_starts IS DISTINCT FROM reset OR reset = starts);
-        before := run_wallet(p, i, part_starts, topped);
-        wallet := run_wallet(p, i, coalesce(part_ends, upto), topped);
-        segments := segments || jsonb_build_object('from', utc(part_starts), 'to', utc(coalesce(part_ends, upto)),
-            'balance_at_start', num(meter.balance(before, part_starts)),
-            'usage', num(meter.consumed(wallet) - meter.consumed(before)),
-            'overage', num(meter.overage(wallet, coalesce(part_ends, upto) - interval '1 microsecond')),
-            'balances', (SELECT jsonb_object_agg(grant_id, num(held)) FROM (
-                SELECT split_part(id, '/', 1) AS grant_id, sum(remaining) AS held FROM meter.lots(before, part_starts) GROUP BY 1) AS b));
+        -- what happens between two changes of the wallet
+        SELECT array_agg(DISTINCT b ORDER BY b) INTO bounds
+        FROM (SELECT phase_starts AS b UNION SELECT stops[n]
+              UNION SELECT unnest(ARRAY[effective_at, expires_at]) FROM grant_lots(i, balances, phase_starts, stops[n])) AS changes
+        WHERE b BETWEEN phase_starts AND stops[n];
+        wallet := fresh;
+        FOR k IN 1 .. greatest(cardinality(bounds) - 1, 1) LOOP
+            before := wallet;
+            wallet := coalesce((SELECT meter.burn(before, at, amount) FROM run_usage(i) WHERE at >= bounds[k] AND at < bounds[k + 1]), before);
+            segments := segments || jsonb_build_object('from', utc(bounds[k]), 'to', utc(coalesce(bounds[k + 1], bounds[k])),
+                'balance_at_start', num(meter.balance(before, bounds[k])), 'balances', grant_balances(before, bounds[k]),
+                'usage', num(meter.consumed(wallet) - meter.consumed(before)),
+                'overage', num(meter.overage(wallet, coalesce(bounds[k + 1] - moment, bounds[k]))));
+        END LOOP;
+        EXIT WHEN n = cardinality(stops);
+        balances := grant_balances(wallet, greatest(stops[n] - moment, phase_starts));
+        overage := meter.overage(wallet, greatest(stops[n] - moment, phase_starts));
+        phase_starts := stops[n];
     END LOOP;
-    wallet := run_wallet(p, i, upto, topped);
+
     got := jsonb_build_object(
-        'balances', coalesce((SELECT jsonb_object_agg(grant_id, num(held)) FROM (
-            SELECT split_part(id, '/', 1) AS grant_id, sum(remaining) AS held FROM meter.lots(wallet, seen) GROUP BY 1) AS b), '{}'),
-        'overage', num(meter.overage(wallet, seen)),
-        'total_balance', num(meter.balance(wallet, seen)),
-        'total_grant_usage', num((SELECT coalesce(sum(spent), 0) FROM meter.lots(wallet, seen))
-            - CASE WHEN reset IS NULL THEN 0
-                   ELSE (SELECT coalesce(sum(spent), 0) FROM meter.lots(run_wallet(p, i, reset), reset - interval '1 microsecond')) END),
-        'usage_since', utc(since),
-        'usage_since_reset', num((SELECT coalesce(sum(amount), 0) FROM run_usage(i) WHERE at >= since)),
+        'balances', grant_balances(wallet, greatest(upto - moment, phase_starts)),
+        'overage', num(meter.overage(wallet, greatest(upto - moment, phase_starts))),
+        'total_balance', num(meter.balance(wallet, greatest(upto - moment, phase_starts))),
+        'total_grant_usage', (SELECT num(coalesce(sum(spent), 0)) FROM meter.lots(wallet)),
+        'usage_since', utc(phase_starts),
+        'usage_since_reset', (SELECT num(coalesce(sum(amount), 0)) FROM run_usage(i) WHERE at >= phase_starts),
         'segments', segments,
         'segment_count', num(jsonb_array_length(segments)),
         'segment2_start_g1', segments -> 1 -> 'balances' -> 'g1',
@@ -174,12 +154,16 @@ BEGIN
     got := got || jsonb_build_object('total_available', num((got ->> 'total_balance')::numeric + (got ->> 'total_grant_usage')::numeric));
 
     -- what they refuse and we do not
-    IF EXISTS (SELECT FROM jsonb_array_elements(i -> 'grants') AS g WHERE NOT i -> 'starting_balances' ? (g ->> 'id')) THEN
-        reason := 'lots hold what was granted; there are no balances beside them that could be missing';
-        ours := jsonb_build_object('total_balance', (SELECT num(sum((g ->> 'amount')::numeric) - (SELECT sum(amount) FROM run_usage(i))) FROM jsonb_array_elements(i -> 'grants') AS g));
-    ELSIF reset = starts THEN
-        reason := 'a lot that expires at the instant at which it begins is void, and rolls nothing over';
-        ours := jsonb_build_object('total_balance', num(0), 'overage', (SELECT num(sum(amount)) FROM run_usage(i)));
+    IF (SELECT array_agg(g ->> 'id' ORDER BY g ->> 'id') FROM jsonb_array_elements(i -> 'grants') AS g)
+       IS DISTINCT FROM (SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(i -> 'starting_balances') AS k) THEN
+        reason := 'lots hold what was granted; there are no balances beside them that could be missing, or too many';
+        ours := jsonb_build_object('total_balance', (SELECT num(greatest(coalesce(sum((g ->> 'amount')::numeric), 0) - (SELECT coalesce(sum(amount), 0) FROM run_usage(i)), 0))
+                                                     FROM jsonb_array_elements(i -> 'grants') AS g));
+    ELSIF resets[1] <= starts THEN
+        reason := 'a reset at the start is one like any other';
+        ours := jsonb_build_object('total_balance', (SELECT num(greatest(sum(least((g ->> 'reset_max_rollover')::numeric,
+                    greatest(coalesce((g ->> 'reset_min_rollover')::numeric, 0), (i -> 'starting_balances' ->> (g ->> 'id'))::numeric))) - (SELECT coalesce(sum(amount), 0) FROM run_usage(i)), 0))
+                                                     FROM jsonb_array_elements(i -> 'grants') AS g));
     END IF;
     IF reason IS NOT NULL THEN
         RETURN answer(got, NULL, reason, ours, '{"error": true}');
@@ -199,6 +183,7 @@ BEGIN
     PERFORM only_keys(p, 'order');
     PERFORM only_keys(i, 'base', 'grants');
     PERFORM only_value(p, 'order', '["priority asc", "expiry asc compared in whole seconds, null last", "created asc", "id asc"]');
+    PERFORM only_keys(x, 'id', 'priority', 'created', 'expires') FROM jsonb_array_elements(i -> 'grants') AS x;
     SELECT meter.spend(meter.wallet(g ->> 'id', 1, NULL, (g ->> 'priority')::integer, NULL,
                                     CASE WHEN whole THEN date_trunc('second', expires) ELSE expires END, base + (g ->> 'created')::interval, NULL, NULL),
                        base - interval '1 second', count(*))
@@ -228,6 +213,17 @@ BEGIN
     PERFORM only_keys(i, 'wallets', 'fees', 'invoice_total');
     PERFORM only_value(p, 'wallet_order', '["priority asc", "created asc"]');
     PERFORM only_value(p, 'scope', 'fee type; unrestricted wallet covers all');
+    PERFORM only_keys(x, 'id', 'balance', 'priority', 'fee_types') FROM jsonb_array_elements(i -> 'wallets') AS x;
+    PERFORM only_keys(x, 'type', 'amount') FROM jsonb_array_elements(i -> 'fees') AS x;
+    IF (i ->> 'invoice_total')::numeric <> (SELECT sum((x ->> 'amount')::numeric) FROM jsonb_array_elements(i -> 'fees') AS x) THEN
+        PERFORM not_mapped('an invoice of more or less than its fees');
+    END IF;
+    IF EXISTS (SELECT FROM jsonb_array_elements(i -> 'wallets') AS x WHERE jsonb_array_length(x -> 'fee_types') > 1) THEN
+        RETURN answer(refusal(format('SELECT meter.wallet(%L::jsonb)', jsonb_build_object('lots',
+                          (SELECT jsonb_agg(jsonb_build_object('id', x -> 'id', 'amount', (x ->> 'balance')::numeric, 'pool', x -> 'fee_types'))
+                           FROM jsonb_array_elements(i -> 'wallets') AS x WHERE x ? 'fee_types')))),
+                      NULL, 'a lot names one pool or none: where scopes cross, what is left depends on the order of events', '{"error": "22"}', NULL);
+    END IF;
     CREATE TEMP TABLE lago_wallet ON COMMIT DROP AS
     SELECT x ->> 'id' AS id, (x ->> 'balance')::numeric AS balance, (x ->> 'priority')::integer AS priority, n, x -> 'fee_types' ->> 0 AS pool
     FROM jsonb_array_elements(i -> 'wallets') WITH ORDINALITY AS e (x, n);
@@ -267,6 +263,7 @@ BEGIN
     PERFORM only_keys(p, 'order');
     PERFORM only_keys(i, 'inbound', 'consume');
     PERFORM only_value(p, 'order', '["priority asc", "granted before purchased", "created asc"]');
+    PERFORM only_keys(x, 'id', 'remaining', 'priority', 'created') FROM jsonb_array_elements(i -> 'inbound') AS x;
     SELECT meter.spend(meter.wallet(x ->> 'id', (x ->> 'remaining')::numeric, NULL,
                                     2 * (x ->> 'priority')::integer + CASE WHEN by_kind AND x ->> 'id' = 'purchased' THEN 1 ELSE 0 END,
                                     NULL, NULL, at + coalesce(x ->> 'created', '0')::interval, NULL, NULL), at, (i ->> 'consume')::numeric)

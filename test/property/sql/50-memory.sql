@@ -29,6 +29,15 @@ INSERT INTO memory_call VALUES
     (13, 'tariff of text', 'count((''graduated: up to '' || i || '' at 0; above at 0.06 plus 10'')::meter.tariff)', 'one', 10),
     (14, 'usage_from', 'count(meter.usage_from(''openai'', jsonb_build_object(''prompt_tokens'', i, ''completion_tokens'', 3)))', 'one', 10),
     (15, 'event_cost', 'count(meter.event_cost(''item'' || i % 100, ''2026-05-01'', bag))', 'one', 10);
+INSERT INTO memory_call VALUES
+    (30, 'burn', 'meter.burn((SELECT wallet FROM prop.probe_wallet), ''2026-01-01''::timestamptz + i % 10000 * interval ''1 hour'', i, ''x'')', 'one', 1),
+    (31, 'burn by a book', 'meter.burn(''{"1": {}}''::meter.wallet_book, 1, ''2026-01-01''::timestamptz + i % 10000 * interval ''1 hour'', i)', 'one', 1),
+    (32, 'spend and balance', 'count(meter.balance(meter.spend((SELECT wallet FROM prop.probe_wallet), ''2026-01-05'', i), ''2026-01-06''))', 'one', 10),
+    (33, 'lots and spans', 'count((SELECT count(*) FROM meter.lots((SELECT wallet FROM prop.probe_wallet)), meter.spans((SELECT wallet FROM prop.probe_wallet))))', 'one', 50),
+    (34, 'wallet of text', 'count((''{"lots": [{"id": "'' || i || ''", "amount": 5, "pool": "x"}]}'')::meter.wallet)', 'one', 10),
+    (35, 'next_expiry', 'count((meter.next_expiry((SELECT wallet FROM prop.probe_wallet), ''2026-01-02'')).amount)', 'one', 10);
+CREATE TABLE probe_wallet AS
+SELECT '{"lots": [{"id": "a", "amount": 5, "pool": "x", "expires_at": "2026-02-01", "rollover_max": 1, "rollover_until": "2026-03-01"}, {"id": "b", "amount": 10, "effective_at": "2026-01-02"}]}'::meter.wallet AS wallet;
 CREATE TABLE one AS SELECT '{"input_tokens": 1200, "output_tokens": 88, "mine": 0.5}'::meter.usage AS bag;
 CREATE TABLE long_tariff AS
 SELECT ('graduated: ' || string_agg(format('up to %s at %s plus 1; ', k * 10, k), '' ORDER BY k) || 'above at 1')::meter.tariff AS tariff

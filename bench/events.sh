@@ -1,0 +1,273 @@
+# The tasks of events and the roll-up, sourced by run: ingest (I), roll-up (R), reading it (C), the
+# same days with more events (D), a tail after VACUUM (V), bytes (B). events.sql has their titles,
+# bases and goals. They run on the data of the larger size.
+# shellcheck shell=bash
+
+columns="customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags"
+floor="SELECT sum(tokens) FROM (SELECT customer_id, sum(input_tokens) AS tokens FROM app.usage_event GROUP BY 1) AS answer"
+declare -A reads=(
+	[1]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, sum(cost) AS cost FROM meter.cost_part GROUP BY 1) AS answer"
+	[2]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, usage_date, cost FROM meter.cost_by_day) AS answer"
+	[3]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, sum(cost) AS cost FROM meter.usage_by_day GROUP BY 1) AS answer"
+)
+
+event_task()
+{
+	[[ " ${tasks[*]} " = *" $1"* ]]
+}
+
+time_query()
+{
+	sql -c "CALL bench.time_query('$1', $2, \$q\$$3\$q\$)"
+}
+
+time_script()
+{
+	sql -c "SET client_min_messages = warning" -c "CALL bench.start()" "${@:3}" -c "CALL bench.stop('$1', $2)" >/dev/null
+}
+
+# Removes all events and sums.
+empty_events()
+{
+	sql -c "SET client_min_messages = warning" \
+		-c "TRUNCATE meter.usage_event, meter.usage_daily, meter.cost_daily, meter.usage_watermark, app.bare" \
+		-c "TRUNCATE meter.usage_mark" -c "CHECKPOINT"
+}
+
+# Stores the events from number $1 to number $2, with $3 before their ids, in one transaction.
+store_events()
+{
+	sql -c "INSERT INTO meter.usage_event ($columns)
+		SELECT ${columns/event_id/"'${3:-}' || event_id"} FROM app.sent WHERE number BETWEEN $1 AND $2"
+}
+
+# Everybody else's open transactions are over: what is stored is rolled up.
+refresh_events()
+{
+	sql -c "SET client_min_messages = warning" -c "CALL meter.refresh()"
+	[ "$(sql -c "SELECT count(*) FROM meter.unconsumed_event")" = 0 ] || die "refresh left events over"
+}
+
+# The sums of the reports are those of the events, by another way, or nothing is reported.
+check_events()
+{
+	local wrong
+	wrong=$(sql <<-'SQL'
+		SET work_mem = '512MB';
+		WITH said AS (
+			SELECT customer_id, usage_date, sum(sign) AS events, sum(usage) AS usage,
+				meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant) AS cost
+			FROM meter.dated_event GROUP BY 1, 2
+			UNION ALL
+			SELECT customer_id, usage_date, sum(events), sum(usage), sum(cost) FROM meter.usage_by_day GROUP BY 1, 2
+			UNION ALL
+			SELECT customer_id, usage_date, events, NULL, cost FROM meter.cost_by_day
+			UNION ALL
+			SELECT customer_id, usage_date, sum(events), NULL, sum(cost) FROM meter.cost_part GROUP BY 1, 2
+		)
+		SELECT count(*)
+		FROM (
+			SELECT FROM said GROUP BY customer_id, usage_date
+			HAVING count(*) <> 4 OR count(usage) <> 2 OR count(cost) <> 4
+				OR min(events) <> max(events) OR min(cost) <> max(cost)
+				OR (array_agg(usage) FILTER (WHERE usage IS NOT NULL))[1] <> (array_agg(usage) FILTER (WHERE usage IS NOT NULL))[2]
+		) AS different;
+	SQL
+	)
+	[ "$wrong" = 0 ] || die "$1: the roll-up differs from the events on $wrong customers' days"
+	note "$1: the reports add up to the events"
+}
+
+measure_ingest()
+{
+	local n=$1 round table script clients=8
+	[ "$n" -le 1000000 ] || n=1000000
+	sql -c "\\copy (SELECT $columns FROM app.sent WHERE number <= $n) TO '$METER_WORK/sent.copy'"
+	for table in app.bare meter.usage_event; do
+		sql -c "SELECT format('INSERT INTO $table ($columns) VALUES %s;', string_agg(format('(%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L)', ${columns}), ', ' ORDER BY number))
+			FROM app.sent WHERE number <= $n / 5 GROUP BY (number - 1) / 100 ORDER BY min(number)" >"$METER_WORK/$table.sql"
+	done
+	script="gen_random_uuid()::text, now(), 'openai/gpt-4o', '{\"input_tokens\": 1200, \"output_tokens\": 88}'"
+	printf '%s\n' '\set customer random(1, 10000)' \
+		"INSERT INTO app.bare ($columns) VALUES (:customer::text, $script, NULL, 'standard', NULL, 'chat', 'u1', 'w1', NULL);" >"$METER_WORK/bare.pgbench"
+	printf '%s\n' '\set customer random(1, 10000)' \
+		"SELECT meter.record(:customer::text, $script, NULL, 'standard', NULL, 'chat', 'u1', 'w1', NULL);" >"$METER_WORK/record.pgbench"
+	for ((round = 1; round <= rounds; round++)); do
+		note "ingest of $n events, round $round of $rounds"
+		if event_task I1; then
+			empty_events
+			time_script I1.bare "$round" -c "\\copy app.bare ($columns) FROM '$METER_WORK/sent.copy'"
+			time_script I1 "$round" -c "\\copy meter.usage_event ($columns) FROM '$METER_WORK/sent.copy'"
+		fi
+		if event_task I2; then
+			empty_events
+			time_script I2.bare "$round" -f "$METER_WORK/app.bare.sql"
+			time_script I2 "$round" -f "$METER_WORK/meter.usage_event.sql"
+		fi
+		if event_task I3; then
+			empty_events
+			time_pgbench I3.bare "$round" "$clients" "$METER_WORK/bare.pgbench"
+			time_pgbench I3 "$round" "$clients" "$METER_WORK/record.pgbench"
+		fi
+	done
+	rm "$METER_WORK"/*.sql "$METER_WORK"/*.pgbench "$METER_WORK/sent.copy"
+}
+
+time_pgbench()
+{
+	local tps
+	tps=$(pgbench -n -M prepared -c "$3" -j 2 -T 5 -f "$4" bench 2>/dev/null | sed -n 's/^tps = \([0-9.]*\).*/\1/p')
+	sql -c "INSERT INTO bench.event_timing (task, round, wall) VALUES ('$1', $2, 1000 / ${tps:?pgbench ended})"
+}
+
+measure_rollup()
+{
+	local n=$1 tail=$(($1 / 100)) round part parts=20
+	note "$n events: storing them in $parts transactions"
+	empty_events
+	for ((part = 0; part < parts; part++)); do
+		store_events $((n / parts * part + 1)) $((part + 1 == parts ? n : n / parts * (part + 1)))
+	done
+	sql -c "VACUUM (FREEZE, ANALYZE) meter.usage_event" -c "CHECKPOINT"
+	for ((round = 1; round <= rounds; round++)); do
+		if ((round > 1)) && ! event_task R1; then
+			break
+		fi
+		note "$n events: roll-up, round $round of $rounds"
+		sql -c "SET client_min_messages = warning" -c "TRUNCATE meter.usage_daily, meter.cost_daily, meter.usage_watermark, meter.usage_mark"
+		time_query F3 "$round" "$floor"
+		time_script R1 "$round" -c "CALL meter.refresh()"
+	done
+	sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_daily, meter.cost_daily"
+	if event_task R1; then
+		sql -c "CREATE TABLE app.sorted_usage AS SELECT * FROM meter.usage_daily ORDER BY customer_id, usage_date, item, action" \
+			-c "CREATE TABLE app.sorted_cost AS SELECT * FROM meter.cost_daily ORDER BY customer_id, usage_date"
+		for ((round = 1; round <= rounds; round++)); do
+			sql -c "CREATE TABLE app.usage_copy (LIKE meter.usage_daily INCLUDING ALL)" -c "CREATE TABLE app.cost_copy (LIKE meter.cost_daily INCLUDING ALL)"
+			time_query F3 "$round" "$floor"
+			time_script R1.floor "$round" -c "INSERT INTO app.usage_copy SELECT * FROM app.sorted_usage" -c "INSERT INTO app.cost_copy SELECT * FROM app.sorted_cost"
+			sql -c "DROP TABLE app.usage_copy, app.cost_copy"
+		done
+		sql -c "DROP TABLE app.sorted_usage, app.sorted_cost"
+	fi
+
+	store_events $((n - tail + 1)) "$n" "tail "
+	for ((round = 1; round <= rounds; round++)); do
+		note "$n events: reading with a tail of $tail, round $round of $rounds"
+		for part in 1 2 3; do
+			event_task "C$part" || continue
+			time_query F3 "$round" "$floor"
+			time_query "C$part" "$round" "${reads[$part]}"
+		done
+	done
+	check_events "$n events and a tail"
+	if event_task R2; then
+		for ((round = 1; round <= rounds; round++)); do
+			note "$n events: refresh of $tail, round $round of $rounds"
+			((round == 1)) || store_events $((n - tail + 1)) "$n" "tail $round "
+			time_script R2 "$round" -c "CALL meter.refresh()"
+		done
+		check_events "$n events after refreshes"
+	fi
+	if event_task B; then
+		measure_bytes "$n"
+	fi
+}
+
+measure_bytes()
+{
+	note "$1 events: as jsonb"
+	sql -c "CREATE TABLE app.as_jsonb (event jsonb)" \
+		-c "INSERT INTO app.as_jsonb SELECT jsonb_strip_nulls(to_jsonb(sent) - 'number' - 'usage' || jsonb_build_object('usage', usage::jsonb)) FROM app.sent WHERE number <= 1000000" \
+		-c "CREATE UNIQUE INDEX ON app.as_jsonb ((event ->> 'customer_id'), (event ->> 'event_id'))" \
+		-c "INSERT INTO bench.event_timing (task, round, wall)
+			SELECT task, 1, bytes
+			FROM (VALUES
+				(1, 'B1.jsonb', (SELECT pg_total_relation_size('app.as_jsonb')::numeric / count(*) FROM app.as_jsonb)),
+				(2, 'B1', (SELECT pg_total_relation_size('meter.usage_event')::numeric / count(*) FROM meter.usage_event)),
+				(3, 'B2.jsonb', (SELECT avg(pg_column_size(event -> 'usage')) FROM app.as_jsonb)),
+				(4, 'B2', (SELECT avg(pg_column_size(usage)) FROM meter.usage_event))) AS size (place, task, bytes)
+			ORDER BY place" \
+		-c "DROP TABLE app.as_jsonb"
+}
+
+# The same customers' days with three times the events, and the same tail.
+measure_density()
+{
+	local n=$1 tail=$(($1 / 100)) round part times
+	empty_events
+	for times in once thrice; do
+		note "$n events: $times on the same days"
+		if [ $times = once ]; then
+			store_events 1 "$n"
+		else
+			sql -c "SET client_min_messages = warning" -c "DELETE FROM meter.correction" >/dev/null
+			empty_events
+			for part in a b c; do
+				store_events 1 "$n" "$part"
+			done
+		fi
+		sql -c "VACUUM (FREEZE, ANALYZE) meter.usage_event"
+		refresh_events
+		sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_daily, meter.cost_daily"
+		store_events $((n - tail + 1)) "$n" "tail "
+		check_events "$n events $times"
+		for part in 1 2; do
+			event_task "D$part" || continue
+			time_query warm 1 "${reads[$part]}"
+			for ((round = 1; round <= rounds; round++)); do
+				time_query "D$part$([ $times = thrice ] || echo .once)" "$round" "${reads[$part]}"
+			done
+		done
+	done
+}
+
+# Old pages have room for a small event once VACUUM has seen them: a tail of such ones is all over the table.
+measure_tail()
+{
+	local n=$1 tail=$(($1 / 100)) round when
+	for when in V1.before V1; do
+		note "$n events: a small tail $([ $when = V1 ] && echo after || echo before) VACUUM"
+		empty_events
+		# long and short ones, so that pages end with room
+		sql -c "INSERT INTO meter.usage_event ($columns)
+			SELECT ${columns/tags/"CASE WHEN number % 4 = 0 THEN jsonb_build_object('prompt', repeat('x', 400)) END"}
+			FROM app.sent WHERE number <= $n"
+		refresh_events
+		[ $when = V1.before ] || sql -c "VACUUM (FREEZE, ANALYZE) meter.usage_event"
+		sql -c "SELECT brin_summarize_new_values('meter.usage_event_txid_occurred_at_idx')" >/dev/null
+		store_events $((n - tail + 1)) "$n" "tail "
+		for ((round = 1; round <= rounds; round++)); do
+			time_query "$when" "$round" "SELECT count(*) FROM meter.unconsumed_event"
+		done
+	done
+}
+
+run_events()
+{
+	local n=$1
+	sql -f "$here/events.sql"
+	if event_task I; then
+		measure_ingest "$n"
+	fi
+	if event_task R || event_task C || event_task B; then
+		measure_rollup "$n"
+	fi
+	if event_task D; then
+		measure_density $((n / 10))
+	fi
+	if event_task V; then
+		measure_tail $((n / 10))
+	fi
+}
+
+report_events()
+{
+	echo "## Events and the roll-up"
+	echo
+	echo "$1 events stored in \`meter.usage_event\`, with an action in a third of them; ingest of the first $(($1 < 1000000 ? $1 : 1000000)); D and V on a tenth."
+	echo "Ratios as README.md says: to a table with a primary key alone (I), to F3 (R1, C), to R1 (R2), to a third of the"
+	echo "events (D), to the same before VACUUM (V), to jsonb (B). The reports' sums were those of the events at every step."
+	echo
+	sql -f "$here/events-report.sql"
+}
