@@ -52,8 +52,8 @@ COMMENT ON FUNCTION meter.in_events(text, jsonb, text) IS 'Whether a metric, tol
 
 CREATE VIEW meter.billable_day AS
 SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost
-FROM meter.usage_part;
-COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day; a key may have two rows, which add up. All of billing reads the roll-up here.';
+FROM meter.event_part;
+COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day: that of meter.usage_event, of no attached table. A key may have two rows, which add up. All of billing reads the roll-up here.';
 
 CREATE VIEW meter.late_day AS
 SELECT day.customer_id, min(day.usage_date) AS since
