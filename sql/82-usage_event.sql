@@ -15,6 +15,11 @@ LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'meter_txid';
 COMMENT ON FUNCTION meter.txid() IS 'The number of the present transaction, as usage_event.txid has it: txid_epoch() above 48 bits of the full id of the top-level transaction, which gets one. An error on a standby.';
 
+CREATE FUNCTION meter.is_countable(usage meter.usage, sign smallint) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'meter_is_countable';
+COMMENT ON FUNCTION meter.is_countable(meter.usage, smallint) IS 'Whether one event may have the usage: no quantity is negative (of sign -1: positive), and none is above 10^20 in size.';
+
 CREATE FUNCTION meter.is_event(customer_id text, event_id text, occurred_at timestamptz, item text, usage meter.usage, action text, variant text, outcome text, request_class text, tags jsonb, sign smallint, reverses text, txid bigint) RETURNS boolean
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'meter_is_event';
