@@ -1,0 +1,220 @@
+-- Purged days: their sums stay, nothing touches them any more, and what comes later is too late.
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
+
+CREATE PROCEDURE pg_temp.refresh_all()
+LANGUAGE plpgsql AS $$
+BEGIN
+	FOR attempt IN 1..600 LOOP
+		CALL meter.refresh();
+		EXIT WHEN NOT EXISTS (SELECT FROM meter.unconsumed_event);
+		PERFORM pg_sleep(0.05);
+	END LOOP;
+END
+$$;
+-- A horizon moves only over what is rolled up, so this waits for that.
+CREATE PROCEDURE pg_temp.purge(before date, batch_events bigint DEFAULT 100000)
+LANGUAGE plpgsql AS $$
+BEGIN
+	CALL pg_temp.refresh_all();
+	CALL meter.purge_events(before, batch_events);
+END
+$$;
+CREATE VIEW pg_temp.by_day AS
+SELECT customer_id AS customer, usage_date, item, action, events, usage, cost, credits, unpriced_cost AS unpriced
+FROM meter.usage_by_day;
+CREATE VIEW pg_temp.stored AS
+SELECT customer_id AS customer, event_id, occurred_at, usage FROM meter.usage_event;
+
+INSERT INTO meter.customer (customer_id) VALUES ('tokyo'), ('berlin');
+INSERT INTO meter.customer_zone (customer_id, timezone) VALUES ('tokyo', 'Asia/Tokyo'), ('berlin', 'Europe/Berlin');
+INSERT INTO meter.rate (item, unit, price) VALUES ('i', '*', 2), ('j', 'input_tokens', 0.5);
+INSERT INTO meter.rate (card, item, unit, price) VALUES ('credit', 'chat', 'actions', 3);
+
+-- The horizon is a date of each customer: 3 March begins at three instants here.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action)
+SELECT customer, 'e' || hour, timestamptz '2020-03-02 00:00+00' + hour * interval '1 hour', 'i', '{"requests": 1, "actions": 1}', 'chat'
+FROM unnest('{tokyo,berlin,utc}'::text[]) AS customer, generate_series(0, 47) AS hour;
+SELECT customer, usage_date, events, cost, credits FROM pg_temp.by_day ORDER BY 1, 2;
+
+-- What is refused, before anything is deleted.
+CALL meter.purge_events('2020-03-03');
+CALL pg_temp.refresh_all();
+UPDATE meter.rate SET price = 1 WHERE item = 'i';
+CALL meter.purge_events('2020-03-03');
+CALL pg_temp.refresh_all();
+CALL meter.purge_events('9999-01-01');
+CALL meter.purge_events(NULL);
+CALL meter.purge_events('infinity');
+CALL meter.purge_events('2020-03-03', 0);
+BEGIN;
+CALL meter.purge_events('2020-03-03');
+ROLLBACK;
+SELECT count(*) FROM meter.usage_event;
+TABLE meter.horizon;
+-- A customer with an open period.
+BEGIN;
+ALTER EXTENSION meter DROP FUNCTION meter.purgeable_until(text);
+CREATE OR REPLACE FUNCTION meter.purgeable_until(customer_id text) RETURNS date
+LANGUAGE sql STABLE
+RETURN CASE WHEN customer_id = 'utc' THEN '2020-03-02'::date ELSE 'infinity' END;
+SELECT meter.move_horizon('2020-03-03');
+ROLLBACK;
+-- Only facts let an event be deleted.
+DELETE FROM meter.usage_event WHERE customer_id = 'utc';
+
+-- The purge: each customer's days before the third.
+SET default_transaction_isolation = 'repeatable read';
+CALL pg_temp.purge('2020-03-03', 20);
+RESET default_transaction_isolation;
+SELECT customer, count(*), min(occurred_at) FROM pg_temp.stored GROUP BY customer ORDER BY customer;
+SELECT customer, usage_date, events, cost, credits FROM pg_temp.by_day ORDER BY 1, 2;
+SELECT job, state, done, total FROM meter.job_progress WHERE job = 'purge_events';
+SELECT operation, detail FROM meter.audit_log;
+SELECT horizon, starts, clear_from FROM meter.horizon;
+SELECT * FROM meter.audit();
+SELECT * FROM meter.purgeable_event;
+CALL pg_temp.purge('2020-03-03');
+CALL pg_temp.purge('2020-03-01');
+SELECT horizon FROM meter.horizon;
+
+-- Too late: what is dated before the horizon, whatever became of its first copy.
+SELECT meter.record('utc', 'e5', '2020-03-02 05:00+00', 'i', '{"requests": 1, "actions": 1}', 'chat');
+SELECT meter.record('utc', 'new', '2020-03-02 23:59:59.999999+00', 'i', '{"requests": 1}');
+SELECT meter.record('utc', 'new', '2020-03-03 00:00+00', 'i', '{"requests": 1}');
+SELECT meter.record('utc', 'e30', '2020-03-03 06:00+00', 'i', '{"requests": 1, "actions": 1}', 'chat');
+SELECT meter.record('tokyo', 'new', '2020-03-02 15:00+00', 'i', '{"requests": 1}');
+SELECT meter.record('tokyo', 'new2', '2020-03-02 14:59:59+00', 'i', '{"requests": 1}');
+SELECT meter.record('stranger', 'new', '1970-01-01 00:00+00', 'i', '{"requests": 1}');
+SELECT place, event_id, outcome, reason FROM meter.record_batch('[
+	{"customer_id": "utc", "event_id": "b1", "occurred_at": "2020-03-02T20:00:00Z", "usage": {}},
+	{"customer_id": "utc", "event_id": "b2", "occurred_at": "2020-03-03T20:00:00Z", "usage": {}},
+	{"customer_id": "utc", "event_id": "e30", "occurred_at": "2020-03-02T20:00:00Z", "usage": {}},
+	{"customer_id": "berlin", "event_id": "b3", "occurred_at": "2020-03-02T23:30:00Z", "usage": {}}]') ORDER BY place;
+SELECT place, event_id, outcome, reason FROM meter.record_batch('[
+	{"customer_id": "utc", "event_id": "b1", "occurred_at": "2020-03-02T20:00:00Z", "usage": {}},
+	{"customer_id": "utc", "event_id": "b4", "occurred_at": "2020-03-03T20:00:00Z", "usage": {"requests": -1}},
+	{"customer_id": "utc", "event_id": "b5", "occurred_at": "2020-03-03T20:00:00Z", "usage": {}}]') ORDER BY place;
+TABLE meter.event_conflict;
+-- By INSERT or COPY they come in, and count nowhere.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
+VALUES ('utc', 'e5', '2020-03-02 05:00+00', 'i', '{"requests": 1}'), ('tokyo', 'late', '2020-03-02 14:00+00', 'i', '{"requests": 100}'), ('berlin', 'late', '2020-03-02 14:00+00', 'k', '{"requests": 100}');
+SELECT customer_id, event_id, usage_date FROM meter.late_event ORDER BY 1, 2;
+SELECT customer, usage_date, sum(events) AS events, sum(cost) AS cost FROM pg_temp.by_day GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT count(*) FROM meter.event_net WHERE occurred_at < '2020-03-02 22:00+00' AND customer_id <> 'tokyo';
+CREATE ROLE meter_regress_reader;
+GRANT SELECT ON meter.usage_by_day, meter.event_net TO meter_regress_reader;
+SET ROLE meter_regress_reader;
+SELECT sum(events) FROM meter.usage_by_day;
+SELECT count(*) FROM meter.event_net;
+RESET ROLE;
+DROP OWNED BY meter_regress_reader;
+DROP ROLE meter_regress_reader;
+CALL pg_temp.refresh_all();
+SELECT customer_id, event_id, usage_date FROM meter.late_event ORDER BY 1, 2;
+SELECT customer, usage_date, sum(events) AS events, sum(cost) AS cost FROM pg_temp.by_day GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT name FROM meter.unknown_name WHERE kind = 'item' ORDER BY name;
+SELECT * FROM meter.audit();
+DELETE FROM meter.usage_event WHERE event_id = 'late';
+
+-- A role that may only record.
+CREATE ROLE meter_regress_sender;
+SELECT meter.allow_recording('meter_regress_sender');
+SET ROLE meter_regress_sender;
+SELECT meter.record('tokyo', 'sender', '2020-03-02 14:59:59+00', 'i', '{"requests": 1}');
+SELECT meter.record('utc', 'sender', '2020-03-04 14:59:59+00', 'i', '{"requests": 1}');
+RESET ROLE;
+DROP OWNED BY meter_regress_sender;
+DROP ROLE meter_regress_sender;
+
+-- Corrections: of purged and of late events none, of others as ever.
+SELECT meter.void_event('utc', 'e6', 'purged');
+SELECT meter.void_event('utc', 'e5', 'late');
+SELECT meter.amend_event('utc', 'e30', '{"occurred_at": "2020-03-02T23:00:00Z"}', 'to a purged day');
+SELECT meter.amend_event('utc', 'e30', '{"occurred_at": "2020-03-04T23:00:00Z"}', 'to a later day') LIKE 'e30~%' AS amended;
+SELECT meter.void_events('all', 'utc');
+SELECT meter.void_events('all', 'utc', '[2020-03-02 12:00+00,)');
+SELECT events FROM meter.void_events('all', 'utc', '[2020-03-03 00:00+00,2020-03-04 00:00+00)');
+SELECT * FROM meter.audit();
+
+-- A change of rates that touches a purged day is refused, with the instant to let it begin at.
+UPDATE meter.rate SET price = 7 WHERE item = 'i';
+INSERT INTO meter.rate (item, unit, price, valid, precedence) VALUES ('i', '*', 9, '[2020-03-02 23:59+00,)', 200);
+DELETE FROM meter.rate WHERE item = 'i';
+UPDATE meter.rate SET price = 7 WHERE card = 'credit';
+TRUNCATE meter.rate;
+UPDATE meter.card SET unrated = 'unpriced' WHERE card = 'credit';
+-- One that does not is not: later, or of what was not used on a purged day.
+INSERT INTO meter.rate (item, unit, price, valid, precedence) VALUES ('i', '*', 9, '[2020-03-03 00:00+00,)', 200);
+UPDATE meter.rate SET price = 8 WHERE item = 'j';
+INSERT INTO meter.rate (item, unit, price) VALUES ('new', '*', 1), ('k', '*', 1);
+SELECT customer_id, item, since, until FROM meter.usage_mark ORDER BY item, since;
+SELECT customer, usage_date, events, cost FROM pg_temp.by_day WHERE customer = 'berlin' ORDER BY usage_date;
+SELECT * FROM meter.audit();
+CALL pg_temp.refresh_all();
+SELECT customer, usage_date, events, cost FROM pg_temp.by_day WHERE customer = 'berlin' ORDER BY usage_date;
+SELECT * FROM meter.audit();
+
+-- So are zones: no event may cross the horizon.
+UPDATE meter.setting SET timezone = 'Asia/Tokyo';
+TRUNCATE meter.customer_zone;
+TRUNCATE meter.usage_event;
+INSERT INTO meter.customer_zone VALUES ('utc', '2020-03-03', 'America/New_York');
+UPDATE meter.customer_zone SET timezone = 'America/New_York' WHERE customer_id = 'berlin';
+DELETE FROM meter.customer_zone WHERE customer_id = 'berlin';
+INSERT INTO meter.customer_zone VALUES ('utc', '2020-03-04', 'America/New_York'), ('nobody', '-infinity', 'Asia/Tokyo');
+SELECT customer_id, since, until FROM meter.usage_mark ORDER BY customer_id;
+SELECT customer, usage_date, sum(events) AS events FROM pg_temp.by_day WHERE customer = 'utc' GROUP BY 1, 2 ORDER BY 2;
+CALL pg_temp.refresh_all();
+SELECT customer, usage_date, sum(events) AS events FROM meter.usage_daily AS daily (customer) WHERE customer = 'utc' GROUP BY 1, 2 ORDER BY 2;
+SELECT * FROM meter.audit();
+-- Someone whose first event is near the horizon.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('near', 'e', '2020-03-03 02:00+00', 'i', '{"requests": 1}');
+INSERT INTO meter.customer_zone (customer_id, timezone) VALUES ('near', 'America/New_York');
+
+-- Were all of usage_daily to be made anew, purged days would stay.
+INSERT INTO meter.usage_mark DEFAULT VALUES;
+CREATE TEMP TABLE before AS TABLE meter.usage_by_day;
+SELECT count(*) > 0 AS purged_days FROM before WHERE usage_date < '2020-03-03';
+(TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
+CALL pg_temp.refresh_all();
+(TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
+(TABLE meter.usage_daily EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_daily);
+-- And marks of what was used on them, which a restore may make, stop short of them.
+INSERT INTO meter.usage_mark (customer_id) SELECT DISTINCT customer_id FROM before;
+INSERT INTO meter.usage_mark (item) SELECT DISTINCT item FROM before WHERE item IS NOT NULL;
+INSERT INTO meter.usage_mark (action) VALUES ('chat');
+(TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
+CALL pg_temp.refresh_all();
+(TABLE meter.usage_daily EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_daily);
+
+-- A later purge: events that came too late for the former one stay listed, until it has passed the day they came on.
+CALL pg_temp.purge('2020-03-04');
+SELECT customer_id, event_id, usage_date FROM meter.late_event ORDER BY 1, 2;
+SELECT horizon, purged_at IS NOT NULL AS purged FROM meter.purge_horizon ORDER BY horizon;
+SELECT customer, count(*), min(occurred_at) FROM pg_temp.stored GROUP BY customer ORDER BY customer;
+(TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
+SELECT event_id, replacement LIKE 'e30~%' AS replaced FROM meter.correction;
+SELECT meter.void_event('utc', 'e30', 'by its first id') LIKE 'e30~%' AS voided;
+UPDATE meter.usage_event SET usage = '{}' WHERE event_id = 'e5';
+-- As if they had come long ago.
+ALTER TABLE meter.usage_event DISABLE TRIGGER keep_updated;
+UPDATE meter.usage_event SET received_at = '2020-03-04 12:00+00' WHERE event_id IN ('e5', 'late');
+ALTER TABLE meter.usage_event ENABLE TRIGGER keep_updated;
+CALL pg_temp.purge('2020-03-05');
+SELECT customer_id, event_id, usage_date FROM meter.late_event ORDER BY 1, 2;
+SELECT horizon, purged_at IS NOT NULL AS purged FROM meter.purge_horizon ORDER BY horizon;
+SELECT customer, event_id, occurred_at, usage FROM pg_temp.stored ORDER BY occurred_at, customer, event_id;
+SELECT count(*) FROM meter.correction;
+SELECT * FROM meter.audit();
+
+-- What has no rate when it is purged stays so, and says so.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('utc', 'u1', '2020-03-06 02:00+00', 'unrated', '{"gold": 5}'), ('utc', 'u2', '2020-03-07 02:00+00', 'unrated', '{"gold": 6}');
+CALL pg_temp.purge('2020-03-07');
+SELECT card, item, unit, quantity, events, first_date, last_date FROM meter.unpriced_usage WHERE item = 'unrated' ORDER BY first_date;
+INSERT INTO meter.rate (item, unit, price) VALUES ('unrated', 'gold', 1);
+INSERT INTO meter.rate (item, unit, price, valid) VALUES ('unrated', 'gold', 1, '[2020-03-07 00:00+00,)');
+INSERT INTO meter.rate (item, unit, price, valid) VALUES ('unrated', 'gold', 1, '[2020-03-08 00:00+00,)');
+SELECT usage_date, cost, unpriced FROM pg_temp.by_day WHERE item = 'unrated' ORDER BY 1;
