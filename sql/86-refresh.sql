@@ -198,6 +198,14 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	/* A customer who is erased has the same days under the new name. */
+	IF TG_OP = 'UPDATE' THEN
+		IF NOT EXISTS (SELECT FROM new_zone WHERE NOT EXISTS (SELECT FROM meter.erasure WHERE pseudonym = new_zone.customer_id AND txid = meter.txid()))
+			AND (SELECT array_agg((since, timezone) ORDER BY since) FROM old_zone) = (SELECT array_agg((since, timezone) ORDER BY since) FROM new_zone)
+		THEN
+			RETURN NULL;
+		END IF;
+	END IF;
 	IF TG_OP IN ('UPDATE', 'DELETE') THEN
 		PERFORM meter.mark_zone(customer_id, min(since))
 		FROM old_zone

@@ -63,7 +63,8 @@ RETURN CASE WHEN customer_id = 'utc' THEN '2020-03-02'::date ELSE 'infinity' END
 SELECT meter.move_horizon('2020-03-03');
 ROLLBACK;
 -- Only facts let an event be deleted.
-DELETE FROM meter.usage_event WHERE customer_id = 'utc';
+DELETE FROM meter.usage_event WHERE customer_id = 'utc' AND event_id = 'e1';
+DELETE FROM meter.usage_event WHERE event_id = 'none';
 
 -- The purge: each customer's days before the third.
 SET default_transaction_isolation = 'repeatable read';
@@ -117,7 +118,7 @@ SELECT customer_id, event_id, usage_date FROM meter.late_event ORDER BY 1, 2;
 SELECT customer, usage_date, sum(events) AS events, sum(cost) AS cost FROM pg_temp.by_day GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT name FROM meter.unknown_name WHERE kind = 'item' ORDER BY name;
 SELECT * FROM meter.audit();
-DELETE FROM meter.usage_event WHERE event_id = 'late';
+DELETE FROM meter.usage_event WHERE customer_id = 'berlin' AND event_id = 'late';
 
 -- A role that may only record.
 CREATE ROLE meter_regress_sender;
