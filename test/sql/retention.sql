@@ -219,3 +219,107 @@ INSERT INTO meter.rate (item, unit, price) VALUES ('unrated', 'gold', 1);
 INSERT INTO meter.rate (item, unit, price, valid) VALUES ('unrated', 'gold', 1, '[2020-03-07 00:00+00,)');
 INSERT INTO meter.rate (item, unit, price, valid) VALUES ('unrated', 'gold', 1, '[2020-03-08 00:00+00,)');
 SELECT usage_date, cost, unpriced FROM pg_temp.by_day WHERE item = 'unrated' ORDER BY 1;
+
+-- At random: events, late ones too, corrections, changes of rates and zones, refreshes, purges and erasures in any order.
+-- Whatever is before the horizon is as it was when the horizon came; everything else is what a rebuild says.
+CREATE TEMP TABLE frozen AS
+SELECT usage_date, item, action, variant, outcome, events, usage, cost, credits, unpriced_cost FROM meter.usage_by_day WHERE false;
+CREATE VIEW pg_temp.frozen_now AS
+SELECT usage_date, item, action, variant, outcome, sum(events) AS events, sum(usage) AS usage, trim_scale(sum(cost)) AS cost, trim_scale(sum(credits)) AS credits, sum(unpriced_cost) AS unpriced_cost
+FROM meter.usage_by_day
+WHERE usage_date < (SELECT horizon FROM meter.horizon)
+GROUP BY 1, 2, 3, 4, 5;
+CREATE TEMP TABLE tally (what text PRIMARY KEY, times integer NOT NULL);
+CREATE TEMP TABLE wrong (what text NOT NULL);
+CREATE PROCEDURE pg_temp.wander(rounds integer)
+LANGUAGE plpgsql AS $$
+DECLARE
+	victim record;
+	happened text;
+	failed bigint;
+	today date := '2020-04-01';
+	before date;
+	customers text[];
+BEGIN
+	FOR round IN 1..rounds LOOP
+		today := today + (random() * 2)::integer;
+		customers := ARRAY(SELECT DISTINCT customer_id FROM meter.usage_event ORDER BY 1 LIMIT 8) || '{c1,c2,c3}'::text[];
+		/* Of the last days, and some from before the horizon. */
+		INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, outcome)
+		SELECT
+			customers[1 + (random() * (cardinality(customers) - 1))::integer], round || '-' || number,
+			timezone('UTC', today::timestamp) - random() * random() * interval '12 days',
+			'i' || (random() * 3)::integer, meter.usage('input_tokens', (random() * 1000)::integer, 'actions', 1), (ARRAY['chat', NULL])[1 + random()::integer], (ARRAY['failure', NULL])[1 + random()::integer]
+		FROM generate_series(1, 60) AS number;
+		COMMIT;
+		FOR step IN 1..6 LOOP
+			BEGIN
+				happened := (ARRAY['void', 'amend', 'rate', 'rate end', 'zone', 'no zone', 'erase', 'setting'])[1 + (random() * 7)::integer];
+				SELECT customer_id, event_id, occurred_at INTO victim FROM meter.usage_event WHERE reverses IS NULL ORDER BY random() LIMIT 1;
+				CASE happened
+				WHEN 'void' THEN
+					PERFORM meter.void_event(victim.customer_id, victim.event_id, 'random');
+				WHEN 'amend' THEN
+					PERFORM meter.amend_event(victim.customer_id, victim.event_id, jsonb_build_object('usage', '{"input_tokens": 1}'::jsonb, 'occurred_at', to_char(victim.occurred_at - random() * interval '2 days', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), 'random');
+				WHEN 'rate' THEN
+					INSERT INTO meter.rate (item, unit, price, precedence, valid)
+					VALUES ('i' || (random() * 3)::integer, '*', round, 1000 + round * 10 + step, tstzrange(timezone('UTC', (today - (random() * 12)::integer)::timestamp), NULL));
+				WHEN 'rate end' THEN
+					UPDATE meter.rate SET valid = tstzrange(lower(valid), timezone('UTC', (today - (random() * 12)::integer)::timestamp))
+					WHERE rate_id IN (SELECT rate_id FROM meter.rate WHERE upper_inf(valid) ORDER BY random() LIMIT 1);
+				WHEN 'zone' THEN
+					INSERT INTO meter.customer_zone VALUES (victim.customer_id, today - (random() * 12)::integer, (ARRAY['Asia/Tokyo', 'America/New_York', 'Pacific/Apia'])[1 + (random() * 2)::integer]);
+				WHEN 'no zone' THEN
+					DELETE FROM meter.customer_zone WHERE (customer_id, since) IN (SELECT customer_id, since FROM meter.customer_zone ORDER BY random() LIMIT 1);
+				WHEN 'erase' THEN
+					IF random() < 0.3 THEN
+						PERFORM meter.erase_customer(victim.customer_id, 'random');
+					END IF;
+				ELSE
+					UPDATE meter.setting SET timezone = (ARRAY['UTC', 'Asia/Kathmandu'])[1 + random()::integer];
+				END CASE;
+			EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+				happened := happened || ' refused';
+			END;
+			INSERT INTO tally VALUES (happened, 1) ON CONFLICT (what) DO UPDATE SET times = tally.times + 1;
+			COMMIT;
+		END LOOP;
+		IF random() < 0.6 THEN
+			CALL meter.refresh((1 + random() * 100)::bigint);
+		END IF;
+		IF random() < 0.4 THEN
+			CALL pg_temp.refresh_all();
+			before := greatest(today - (random() * 6 + 3)::integer, (SELECT horizon FROM meter.horizon));
+			DELETE FROM frozen;
+			INSERT INTO frozen
+			SELECT usage_date, item, action, variant, outcome, sum(events), sum(usage), trim_scale(sum(cost)), trim_scale(sum(credits)), sum(unpriced_cost)
+			FROM meter.usage_by_day
+			WHERE usage_date < before
+			GROUP BY 1, 2, 3, 4, 5;
+			COMMIT;
+			CALL meter.purge_events(before, (1 + random() * 50)::bigint);
+			COMMIT;
+		END IF;
+		SELECT count(*) INTO failed FROM meter.audit();
+		IF failed > 0 THEN
+			INSERT INTO wrong VALUES (format('round %s: the audit finds %s rows', round, failed));
+		END IF;
+		SELECT count(*) INTO failed FROM ((TABLE frozen EXCEPT TABLE pg_temp.frozen_now) UNION ALL (TABLE pg_temp.frozen_now EXCEPT TABLE frozen)) AS differing;
+		IF failed > 0 THEN
+			INSERT INTO wrong VALUES (format('round %s: %s purged rows have changed', round, failed));
+		END IF;
+		COMMIT;
+	END LOOP;
+END
+$$;
+DELETE FROM meter.rate WHERE item IN ('j', 'k', 'new');
+INSERT INTO frozen TABLE pg_temp.frozen_now;
+SELECT setseed(0.4);
+SET client_min_messages = error;
+CALL pg_temp.wander(40);
+RESET client_min_messages;
+TABLE wrong;
+SELECT bool_and(times > 0) AS all_happened, count(*) >= 10 AS many_kinds FROM tally;
+SELECT what FROM tally WHERE what IN ('void refused', 'rate refused', 'zone refused', 'void', 'rate', 'zone', 'erase') ORDER BY what;
+SELECT count(*) > 0 AS some_late FROM meter.late_event;
+SELECT count(*) > 0 AS some_purged FROM frozen;
