@@ -35,7 +35,7 @@ BEGIN
 	IF isfinite(horizon) AND num_nonnulls(customer_id, item, action) = 0 THEN
 		PERFORM meter.refuse_purged('every customer');
 	ELSIF since < horizon AND EXISTS (
-		SELECT FROM meter.usage_daily AS daily
+		SELECT FROM meter.cost_daily AS daily
 		WHERE daily.customer_id = customer_id
 			AND daily.usage_date >= since
 			AND daily.usage_date < least(until, horizon))
@@ -238,7 +238,7 @@ BEGIN
 		first_date := greatest(first_date, horizon);
 	ELSIF isfinite(horizon)
 		AND (EXISTS (
-				SELECT FROM meter.usage_daily AS daily
+				SELECT FROM meter.cost_daily AS daily
 				WHERE daily.customer_id = customer_id
 					AND daily.usage_date < horizon)
 			OR EXISTS (

@@ -90,6 +90,22 @@ WHERE event.occurred_at < (SELECT clear_from FROM meter.horizon)
 			AND NOT passed.txids @> event.txid);
 COMMENT ON VIEW meter.late_event IS 'Events that came by COPY or INSERT after the horizon had passed their day: they count nowhere, as nobody can say whether they were among the purged ones. A retry of those needs nothing. For what is really new, record an event of today that makes up for it. They go with a purge whose horizon has passed the day on which they came.';
 
+CREATE VIEW meter.purged_use AS
+WITH used AS (
+	SELECT 'cost' AS card, item
+	FROM meter.usage_daily
+	WHERE usage_date < (SELECT horizon FROM meter.horizon)
+		AND item IS NOT NULL
+	UNION
+	SELECT 'credit', action
+	FROM meter.usage_daily
+	WHERE usage_date < (SELECT horizon FROM meter.horizon)
+		AND action IS NOT NULL
+)
+SELECT card, item, (SELECT starts FROM meter.horizon) AS horizon
+FROM used;
+COMMENT ON VIEW meter.purged_use IS 'Which items of card cost and actions of card credit were used on purged days: their rates can change from horizon on only.';
+
 CREATE FUNCTION meter.move_horizon(before date) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -128,7 +144,7 @@ BEGIN
 	SELECT count(*) AS customers, min(used.customer_id) AS first_customer, min(meter.purgeable_until(used.customer_id)) AS until INTO blocking
 	FROM (
 		SELECT DISTINCT daily.customer_id
-		FROM meter.usage_daily AS daily
+		FROM meter.cost_daily AS daily
 		WHERE daily.usage_date >= latest
 			AND daily.usage_date < before
 	) AS used
@@ -140,7 +156,7 @@ BEGIN
 				HINT = format('Close them, or purge before %s.', blocking.until);
 	END IF;
 	SELECT sum(unpriced_cost) AS cost, sum(unpriced_credits) AS credits INTO blocking
-	FROM meter.usage_daily
+	FROM meter.cost_daily
 	WHERE usage_date >= latest
 		AND usage_date < before;
 	IF blocking.cost <> 0 OR blocking.credits <> 0 THEN
@@ -182,7 +198,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH day AS (
 		SELECT daily.usage_date, greatest(sum(daily.events), 1) AS events
-		FROM meter.usage_daily AS daily
+		FROM meter.cost_daily AS daily
 		WHERE daily.usage_date < (SELECT latest.horizon FROM meter.horizon AS latest)
 			AND daily.usage_date >= coalesce((SELECT max(done.horizon) FROM meter.purge_horizon AS done WHERE done.purged_at IS NOT NULL), '-infinity')
 		GROUP BY daily.usage_date

@@ -74,7 +74,7 @@ BEGIN
 END
 $$;
 CALL pg_temp.look_for('secret');
-SELECT operation, customer_id LIKE 'erased-%' AS of_pseudonym, reason, detail FROM meter.audit_log ORDER BY audit_id;
+SELECT operation, customer_id LIKE 'erased-%' AS of_pseudonym, reason, detail -> 'meter.usage_event' AS events FROM meter.audit_log ORDER BY audit_id;
 SELECT count(*) FROM meter.erasure WHERE pseudonym LIKE 'erased-%';
 SELECT customer_id LIKE 'erased-%' AS erased, name, currency, segment FROM meter.customer ORDER BY segment, name;
 

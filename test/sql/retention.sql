@@ -178,11 +178,13 @@ INSERT INTO meter.customer_zone (customer_id, timezone) VALUES ('near', 'America
 -- Were all of usage_daily to be made anew, purged days would stay.
 INSERT INTO meter.usage_mark DEFAULT VALUES;
 CREATE TEMP TABLE before AS TABLE meter.usage_by_day;
+CREATE TEMP TABLE days_before AS TABLE meter.cost_by_day;
 SELECT count(*) > 0 AS purged_days FROM before WHERE usage_date < '2020-03-03';
 (TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
 CALL pg_temp.refresh_all();
 (TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
 (TABLE meter.usage_daily EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_daily);
+(TABLE meter.cost_daily EXCEPT TABLE pg_temp.days_before) UNION ALL (TABLE pg_temp.days_before EXCEPT TABLE meter.cost_daily);
 -- And marks of what was used on them, which a restore may make, stop short of them.
 INSERT INTO meter.usage_mark (customer_id) SELECT DISTINCT customer_id FROM before;
 INSERT INTO meter.usage_mark (item) SELECT DISTINCT item FROM before WHERE item IS NOT NULL;
@@ -190,6 +192,7 @@ INSERT INTO meter.usage_mark (action) VALUES ('chat');
 (TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
 CALL pg_temp.refresh_all();
 (TABLE meter.usage_daily EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_daily);
+(TABLE meter.cost_daily EXCEPT TABLE pg_temp.days_before) UNION ALL (TABLE pg_temp.days_before EXCEPT TABLE meter.cost_daily);
 
 -- A later purge: events that came too late for the former one stay listed, until it has passed the day they came on.
 CALL pg_temp.purge('2020-03-04');
@@ -219,6 +222,29 @@ INSERT INTO meter.rate (item, unit, price) VALUES ('unrated', 'gold', 1);
 INSERT INTO meter.rate (item, unit, price, valid) VALUES ('unrated', 'gold', 1, '[2020-03-07 00:00+00,)');
 INSERT INTO meter.rate (item, unit, price, valid) VALUES ('unrated', 'gold', 1, '[2020-03-08 00:00+00,)');
 SELECT usage_date, cost, unpriced FROM pg_temp.by_day WHERE item = 'unrated' ORDER BY 1;
+
+-- A price list goes in: what its past dates would touch of purged days begins and ends at the horizon.
+CREATE TEMP TABLE list (line bigint GENERATED ALWAYS AS IDENTITY, provider text, model text, usage_type text, list_price numeric, list_price_per text, tier_start text, tod_start text, tod_end text, effective_from date, effective_to date, currency text DEFAULT 'USD');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('tokyo', 'l1', '2020-03-07 02:00+00', 'p/used', '{"gold": 5}'), ('tokyo', 'l2', '2020-03-09 02:00+00', 'p/used', '{"gold": 5}');
+CALL pg_temp.purge('2020-03-08');
+INSERT INTO list (provider, model, usage_type, list_price, list_price_per, effective_from, effective_to) VALUES
+	('p', 'used', 'gold', 3, '1', '2019-01-01', NULL), ('p', 'used', 'silver', 3, '1', '2019-01-01', '2020-01-01'), ('p', 'unused', 'gold', 3, '1', '2019-01-01', NULL);
+CREATE VIEW pg_temp.listed AS SELECT item, unit, price, valid, listed FROM meter.rate WHERE source = 'list' ORDER BY 1, 2, 4;
+SELECT outcome, rates, item, reason FROM meter.load_rates('list', 'list', '2020-03-10 00:00+00');
+TABLE pg_temp.listed;
+SELECT outcome, rates, item, reason FROM meter.load_rates('list', 'list', '2020-03-10 00:00+00');
+-- Now the list says that it ended long ago, and what came after it.
+UPDATE list SET effective_to = '2019-06-01' WHERE usage_type = 'gold';
+INSERT INTO list (provider, model, usage_type, list_price, list_price_per, effective_from) VALUES ('p', 'used', 'gold', 4, '1', '2019-06-01'), ('p', 'unused', 'gold', 4, '1', '2019-06-01');
+SELECT outcome, rates, item, reason FROM meter.load_rates('list', 'list', '2020-03-11 00:00+00');
+TABLE pg_temp.listed;
+SELECT outcome, rates, item, reason FROM meter.load_rates('list', 'list', '2020-03-11 00:00+00');
+-- And it goes away.
+DELETE FROM list WHERE model = 'used';
+SELECT outcome, rates, item, reason FROM meter.load_rates('list', 'list', '2020-03-12 00:00+00');
+TABLE pg_temp.listed;
+SELECT usage_date, cost, unpriced FROM pg_temp.by_day WHERE item = 'p/used' ORDER BY 1;
+SELECT * FROM meter.audit();
 
 -- At random: events, late ones too, corrections, changes of rates and zones, refreshes, purges and erasures in any order.
 -- Whatever is before the horizon is as it was when the horizon came; everything else is what a rebuild says.
