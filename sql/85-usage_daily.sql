@@ -724,6 +724,7 @@ REVOKE ALL ON FUNCTION meter.audit_attached(text, daterange) FROM PUBLIC;
 CREATE FUNCTION meter.audit(customer_id text DEFAULT NULL, dates daterange DEFAULT NULL)
 	RETURNS TABLE (of_customer text, usage_date date, item text, action text, variant text, outcome text, request_class text, shown jsonb, rebuilt jsonb)
 LANGUAGE sql STABLE
+SET jit = off
 BEGIN ATOMIC
 	WITH shown AS (
 		SELECT

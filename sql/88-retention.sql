@@ -167,8 +167,8 @@ BEGIN
 	INSERT INTO meter.purge_horizon (horizon, txids)
 	SELECT before, consumed_txid.txids
 	FROM meter.consumed_txid;
-	IF (SELECT starts FROM meter.horizon) > now() - coalesce((SELECT grace FROM meter.setting), '0') THEN
-		RAISE EXCEPTION 'days before % are not all over, with the grace of meter.setting', before
+	IF (SELECT starts FROM meter.horizon) > now() - greatest((SELECT grace FROM meter.setting), '1 day') THEN
+		RAISE EXCEPTION 'days before % are not all over for a day and the grace of meter.setting', before
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'The horizon never moves back: events of those days could not be counted any more.';
 	END IF;
 	UPDATE meter.horizon_lock SET horizon = before;
@@ -176,7 +176,7 @@ BEGIN
 	VALUES ('purge_events', jsonb_build_object('before', before, 'from', nullif(latest, '-infinity')));
 END
 $$;
-COMMENT ON FUNCTION meter.move_horizon(date) IS 'Moves the horizon on to a date; one at or before the present horizon leaves it. Errors: a marked day, an event that is not rolled up, a period that is not closed, or a day that is not over, before that date.';
+COMMENT ON FUNCTION meter.move_horizon(date) IS 'Moves the horizon on to a date; one at or before the present horizon leaves it. Errors: a marked day, an event that is not rolled up, a period that is not closed, or a day that has not been over for a day and the grace of meter.setting, before that date.';
 
 CREATE FUNCTION meter.lock_purge() RETURNS boolean
 LANGUAGE plpgsql
@@ -359,7 +359,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON PROCEDURE meter.purge_events(date, bigint) IS 'Deletes the events of days before a date, in each customer''s time zone; their sums stay in usage_daily. Refuses, before anything is deleted, while such an event is not rolled up, such a day is marked, a period of such a day is not closed, or the last one is not over. That date is the horizon from then on, for all customers and for good: what is of an earlier day is too late, and no rate, zone or correction changes such a day. Works in batches of about batch_events events with a COMMIT each, and meter.job_progress shows how far it is. It can be cancelled at any time, and the next one goes on from there, with the same date or an earlier one, too. Where another one runs, it leaves the work to that one. Keeps nobody waiting but, for a moment, changes of rates, corrections and refreshes. It cannot be called inside a transaction. VACUUM gives the room back.';
+COMMENT ON PROCEDURE meter.purge_events(date, bigint) IS 'Deletes the events of days before a date, in each customer''s time zone; their sums stay in usage_daily. Refuses, before anything is deleted, while such an event is not rolled up, such a day is marked, a period of such a day is not closed, or the last one has not been over for a day and the grace of meter.setting. That date is the horizon from then on, for all customers and for good: what is of an earlier day is too late, and no rate, zone or correction changes such a day. Works in batches of about batch_events events with a COMMIT each, and meter.job_progress shows how far it is. It can be cancelled at any time, and the next one goes on from there, with the same date or an earlier one, too. Where another one runs, it leaves the work to that one. Keeps nobody waiting but, for a moment, changes of rates, corrections and refreshes. It cannot be called inside a transaction. VACUUM gives the room back.';
 
 REVOKE ALL ON FUNCTION meter.move_horizon(date), meter.keep_before_purge(date, date), meter.lock_purge(), meter.purge_steps(bigint), meter.delete_purged(timestamptz, timestamptz), meter.finish_purge(date) FROM PUBLIC;
 REVOKE ALL ON PROCEDURE meter.purge_events(date, bigint) FROM PUBLIC;
