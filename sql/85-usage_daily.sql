@@ -142,9 +142,15 @@ CREATE VIEW meter.consumed_txid AS
 SELECT
 	CASE
 		WHEN EXISTS (SELECT FROM meter.usage_mark WHERE num_nonnulls(customer_id, item, action) = 0) THEN '{}'
+		/* A dump of a cluster whose epoch is the same by chance: its watermark says nothing of this one's transactions. */
+		WHEN EXISTS (
+			SELECT FROM meter.usage_watermark
+			WHERE epoch = (SELECT meter.txid_epoch())
+				AND consumed > (epoch::bigint << 48) + (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint))
+		THEN '{}'
 		ELSE coalesce((SELECT range_agg(int8range(epoch::bigint << 48, consumed)) FROM meter.usage_watermark), '{}')
 	END AS txids;
-COMMENT ON VIEW meter.consumed_txid IS 'The usage_event.txid whose events are in usage_daily, in one row. None while all of usage_daily is marked as stale.';
+COMMENT ON VIEW meter.consumed_txid IS 'The usage_event.txid whose events are in usage_daily, in one row. None while all of usage_daily is stale.';
 
 /* ROWS, and a setting that keeps it a function: planned as a hundred ranges, a view looks a hundred times as costly as it is. */
 CREATE FUNCTION meter.unconsumed_ranges(consumed int8multirange, OUT first_txid bigint, OUT end_txid bigint, OUT present boolean) RETURNS SETOF record

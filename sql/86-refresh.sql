@@ -390,8 +390,14 @@ BEGIN ATOMIC
 	JOIN meter.usage_event AS event
 		ON event.txid >= gap.first_txid
 		AND event.txid < gap.end_txid;
+	/* A watermark ahead of all transactions is another cluster's: everything is made anew. */
+	INSERT INTO meter.usage_mark (customer_id)
+	SELECT NULL
+	FROM meter.usage_watermark AS watermark
+	WHERE watermark.epoch = meter.txid_epoch()
+		AND watermark.consumed > (watermark.epoch::bigint << 48) + pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
 END;
-COMMENT ON FUNCTION meter.find_epochs() IS 'Gives every epoch that events have, and usage_watermark has not, a row there with nothing consumed: events that were restored or upgraded from another cluster. The caller holds the lock.';
+COMMENT ON FUNCTION meter.find_epochs() IS 'Gives every epoch that events have, and usage_watermark has not, a row there with nothing consumed: events that were restored or upgraded from another cluster. Where that one''s epoch is this one''s by chance, marks all of usage_daily. The caller holds the lock.';
 
 CREATE FUNCTION meter.expand_marks() RETURNS void
 LANGUAGE plpgsql

@@ -239,7 +239,15 @@ INSERT INTO list (provider, model, usage_type, list_price, list_price_per, effec
 SELECT outcome, rates, item, reason FROM meter.load_rates('list', 'list', '2020-03-11 00:00+00');
 TABLE pg_temp.listed;
 SELECT outcome, rates, item, reason FROM meter.load_rates('list', 'list', '2020-03-11 00:00+00');
--- And it goes away.
+-- An operation that took back more than is left: the rest can be restored.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('utc', 'v1', '2020-03-09 12:00+00', 'i', '{"requests": 1}'), ('utc', 'v2', '2020-03-11 12:00+00', 'i', '{"requests": 1}');
+SELECT events FROM meter.void_events('voided', 'utc', '[2020-03-09 06:00+00,)');
+CALL pg_temp.purge('2020-03-10');
+SELECT meter.restore_events((SELECT max(audit_id) FROM meter.audit_log WHERE operation = 'void_events'), 'restored');
+SELECT customer, usage_date, sum(events) AS events FROM pg_temp.by_day WHERE customer = 'utc' AND usage_date >= '2020-03-09' GROUP BY 1, 2 ORDER BY 2;
+SELECT * FROM meter.audit();
+
+-- The list goes away.
 DELETE FROM list WHERE model = 'used';
 SELECT outcome, rates, item, reason FROM meter.load_rates('list', 'list', '2020-03-12 00:00+00');
 TABLE pg_temp.listed;
@@ -349,3 +357,20 @@ SELECT bool_and(times > 0) AS all_happened, count(*) >= 10 AS many_kinds FROM ta
 SELECT what FROM tally WHERE what IN ('void refused', 'rate refused', 'zone refused', 'void', 'rate', 'zone', 'erase') ORDER BY what;
 SELECT count(*) > 0 AS some_late FROM meter.late_event;
 SELECT count(*) > 0 AS some_purged FROM frozen;
+
+-- A dump of a cluster whose epoch is this one's by chance, and which had come further.
+CALL pg_temp.refresh_all();
+DROP TABLE before;
+CREATE TEMP TABLE before AS TABLE meter.usage_by_day;
+UPDATE meter.usage_watermark SET consumed = consumed + 1000000000;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('chance', 'new', now(), 'i', '{"requests": 1}');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, txid)
+SELECT 'chance', 'restored', now(), 'i', '{"requests": 1}', consumed FROM meter.usage_watermark;
+SELECT sum(events) FROM meter.usage_by_day WHERE customer_id = 'chance';
+(TABLE meter.usage_by_day EXCEPT TABLE before) EXCEPT SELECT * FROM meter.usage_by_day WHERE customer_id = 'chance';
+SELECT * FROM meter.audit();
+CALL meter.refresh();
+SELECT sum(events) FROM meter.usage_by_day WHERE customer_id = 'chance';
+TABLE before EXCEPT TABLE meter.usage_by_day;
+SELECT count(*) FROM meter.usage_mark;
+SELECT * FROM meter.audit();
