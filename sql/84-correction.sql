@@ -77,7 +77,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'customer "%" has no event "%"', customer_id, event_id
 			USING ERRCODE = 'invalid_parameter_value',
-				HINT = (SELECT CASE WHEN isfinite(horizon) THEN format('Events before %s are purged, and stay as they were counted.', horizon) ELSE '' END FROM meter.horizon);
+				HINT = (SELECT CASE WHEN isfinite(horizon) THEN format('Events before %s are purged, and stay as they were counted.', horizon) ELSE 'An event that is not committed yet cannot be corrected.' END FROM meter.horizon);
 	END IF;
 	IF result.reverses IS NOT NULL THEN
 		RAISE EXCEPTION 'event "%" takes back event "%"', present, result.reverses

@@ -38,10 +38,10 @@ END;
 COMMENT ON FUNCTION meter.is_purgeable(date, bigint, timestamptz) IS 'Whether an event is to be deleted: one of a day before the horizon that was rolled up, or that came too late, and before the horizon as well.';
 
 CREATE VIEW meter.purgeable_event AS
-SELECT event.tableoid, event.ctid AS place, event.customer_id, event.event_id, event.occurred_at
+SELECT event.ctid AS place, event.customer_id, event.event_id, event.occurred_at
 FROM (
 	SELECT
-		event.tableoid, event.ctid, event.customer_id, event.event_id, event.occurred_at, event.received_at, event.txid,
+		event.ctid, event.customer_id, event.event_id, event.occurred_at, event.received_at, event.txid,
 		least(meter.usage_date(event.occurred_at, coalesce(span.timezone, (SELECT timezone FROM meter.setting), 'UTC')), span.last_date) AS usage_date
 	FROM meter.usage_event AS event
 	LEFT JOIN meter.customer_zone_span AS span
@@ -165,7 +165,7 @@ BEGIN
 
 	PERFORM meter.keep_before_purge(latest, before);
 	INSERT INTO meter.purge_horizon (horizon, txids)
-	SELECT before, consumed_txid.txids
+	SELECT before, consumed_txid.txids + coalesce((SELECT passed.txids FROM meter.purge_horizon AS passed WHERE passed.horizon = latest), '{}')
 	FROM meter.consumed_txid;
 	IF (SELECT starts FROM meter.horizon) > now() - greatest((SELECT grace FROM meter.setting), '1 day') THEN
 		RAISE EXCEPTION 'days before % are not all over for a day and the grace of meter.setting', before
@@ -462,5 +462,5 @@ BEGIN
 	VALUES ('erase_customer', pseudonym, reason, counts);
 END
 $$;
-COMMENT ON FUNCTION meter.erase_customer(text, text) IS 'Forgets who a customer is, and keeps the money: in every table of the extension a random pseudonym takes the place of the customer_id, names, users, workflows, tags and reasons are emptied, and event ids hashed with a salt that nobody keeps, as meter.personal_column lists. Usage, cost, dates, zone, currency and segment stay, so every sum is what it was. Nobody is told the pseudonym but meter.audit_log, which has the reason (do not name the customer in it) and the number of rows by table. Stop the sender first: what comes under the old name afterwards, a retry too, is a new customer''s, as nothing is kept that it could be known by; meter.unknown_name lists it, and it can be erased as well. It is one transaction, which rewrites every row of the customer: about as long as it took to insert them. Refreshes, changes of rates and corrections wait for it; writers of events do not. What attached tables have is yours to erase. VACUUM and the end of old backups and WAL remove the last copies. An unknown customer is an error.';
+COMMENT ON FUNCTION meter.erase_customer(text, text) IS 'Forgets who a customer is, and keeps the money: in every table of the extension a random pseudonym takes the place of the customer_id, names, users, workflows, tags and reasons are emptied, and event ids hashed with a salt that nobody keeps, as meter.personal_column lists. Usage, cost, dates, zone, currency and segment stay, so every sum is what it was. Nobody is told the pseudonym but meter.audit_log, which has the reason (do not name the customer in it) and the number of rows by table. Stop the sender first: what comes under the old name afterwards, a retry too, is a new customer''s, as nothing is kept that it could be known by; meter.unknown_name lists it, and it can be erased as well. It is one transaction, which rewrites every row of the customer: about five times as long as it took to insert them. Refreshes, changes of rates and corrections wait for it; writers of events do not. What attached tables have is yours to erase. VACUUM and the end of old backups and WAL remove the last copies. An unknown customer is an error.';
 REVOKE ALL ON FUNCTION meter.erase_customer(text, text) FROM PUBLIC;
