@@ -200,7 +200,7 @@ AS $$
 BEGIN
 	/* A customer who is erased has the same days under the new name. */
 	IF TG_OP = 'UPDATE' THEN
-		IF NOT EXISTS (SELECT FROM new_zone WHERE NOT EXISTS (SELECT FROM meter.erasure WHERE pseudonym = new_zone.customer_id AND txid = meter.txid()))
+		IF NOT EXISTS (SELECT FROM new_zone WHERE NOT meter.is_erasing(customer_id))
 			AND (SELECT array_agg((since, timezone) ORDER BY since) FROM old_zone) = (SELECT array_agg((since, timezone) ORDER BY since) FROM new_zone)
 		THEN
 			RETURN NULL;
@@ -310,7 +310,7 @@ BEGIN
 		END IF;
 	ELSE
 		/* The pseudonym is there, and all that counts is as it was. */
-		IF EXISTS (SELECT FROM meter.erasure WHERE pseudonym = NEW.customer_id AND txid = meter.txid())
+		IF meter.is_erasing(NEW.customer_id)
 			AND (OLD.occurred_at, OLD.item, OLD.usage, OLD.action, OLD.variant, OLD.outcome, OLD.request_class, OLD.sign, OLD.received_at, OLD.txid)
 				IS NOT DISTINCT FROM (NEW.occurred_at, NEW.item, NEW.usage, NEW.action, NEW.variant, NEW.outcome, NEW.request_class, NEW.sign, NEW.received_at, NEW.txid)
 		THEN

@@ -374,6 +374,16 @@ COMMENT ON COLUMN meter.erasure.pseudonym IS 'The random customer_id of what was
 COMMENT ON COLUMN meter.erasure.txid IS 'The transaction that erased it, within which alone rows can be renamed to it.';
 SELECT pg_extension_config_dump('meter.erasure', '');
 
+CREATE FUNCTION meter.is_erasing(customer_id text) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT EXISTS (
+		SELECT FROM meter.erasure
+		WHERE erasure.pseudonym = is_erasing.customer_id
+			AND erasure.txid = meter.txid());
+END;
+COMMENT ON FUNCTION meter.is_erasing(text) IS 'Whether the present transaction erases a customer who goes on under that name. For triggers that let nobody change a row: a change to it is a rename then, if all that counts is as it was.';
+
 CREATE VIEW meter.personal_column AS
 WITH identified AS (
 	SELECT class.oid AS relation, class.relname::text AS table_name
@@ -404,8 +414,8 @@ WHERE attribute.attnum > 0
 	AND (identified.table_name = 'event_conflict' AND attribute.attname = 'customer_id'
 		OR identified.table_name <> 'event_conflict'
 		AND (attribute.attname LIKE '%customer_id'
-			OR attribute.attname IN ('event_id', 'reverses', 'reversal', 'replacement', 'name', 'user_id', 'workflow_id', 'tags', 'reason', 'detail', 'note', 'description', 'content', 'payload')));
-COMMENT ON VIEW meter.personal_column IS 'What meter.erase_customer does with which columns, for every table of the extension that has a customer_id: renamed to the pseudonym, hashed with a salt that nobody keeps, emptied, kept as it has to have a value; or the row is deleted. A column goes by its name: what is of a person is called name, user_id, workflow_id, tags, reason, detail, note, description, content or payload, and what names an event event_id, reverses, reversal or replacement.';
+			OR attribute.attname IN ('event_id', 'reverses', 'reversal', 'replacement', 'name', 'user_id', 'workflow_id', 'tags', 'reason', 'detail', 'note', 'content', 'payload')));
+COMMENT ON VIEW meter.personal_column IS 'What meter.erase_customer does with which columns, for every table of the extension that has a customer_id: renamed to the pseudonym, hashed with a salt that nobody keeps, emptied, kept as it has to have a value; or the row is deleted. A column goes by its name: what is of a person is called name, user_id, workflow_id, tags, reason, detail, note, content or payload, and what names an event event_id, reverses, reversal or replacement.';
 
 CREATE FUNCTION meter.erase_customer(customer_id text, reason text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql

@@ -350,7 +350,7 @@ DELETE FROM meter.rate WHERE item IN ('j', 'k', 'new');
 INSERT INTO frozen TABLE pg_temp.frozen_now;
 SELECT setseed(0.4);
 SET client_min_messages = error;
-CALL pg_temp.wander(40);
+CALL pg_temp.wander(24);
 RESET client_min_messages;
 TABLE wrong;
 SELECT bool_and(times > 0) AS all_happened, count(*) >= 10 AS many_kinds FROM tally;

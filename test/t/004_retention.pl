@@ -180,7 +180,8 @@ like($err, qr/the change would touch purged days of item 'i0'/, 'a change of pur
 is(query($upgraded, q{SELECT meter.record('c0', 'old-7', '2020-03-01 03:00+00', 'i0', '{"input_tokens": 7}')}),
 	'too late', 'a retry of a purged event is too late after the upgrade');
 
-# The server, or the backend, dies while events are deleted, and senders send what may be late.
+# The server, or the backend, dies while events are deleted and a sender sends new ones, and old ones once
+# more: those are there still, or too late.
 query($upgraded, q{
 	INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
 	SELECT 'c' || n % 7, 'many-' || n, timestamptz '2020-03-10 00:00+00' + n * interval '20 seconds', 'i' || n % 3, meter.usage('input_tokens', n)
@@ -188,8 +189,10 @@ query($upgraded, q{
 refresh_all($upgraded);
 $upgraded->append_conf('postgresql.conf', 'restart_after_crash = on');
 $upgraded->reload;
-my $days = query($upgraded, $by_day);
+(my $by_old_day = $by_day) =~ s/GROUP BY/WHERE customer_id <> 'sender' GROUP BY/;
+my $days = query($upgraded, $by_old_day);
 my $interrupted = 0;
+my $acknowledged = 0;
 for my $round (1 .. 6)
 {
 	my $base = $upgraded->basedir . "/crash-$round";
@@ -197,6 +200,15 @@ for my $round (1 .. 6)
 	append_to_file("$base.sql", "CALL meter.purge_events('$horizon', 20);\n");
 	my $purger = IPC::Run::start([ 'psql', '-Xq', '-d', $upgraded->connstr('postgres'), '-f', "$base.sql" ],
 		'<', '/dev/null', '>', "$base.out", '2>', "$base.err");
+	append_to_file("$base.sender.sql", join('', map { qq{
+		SELECT meter.record('sender', 'new-$round-$_', '2020-03-25 00:00+00', 'i1', meter.usage('requests', 1));
+		INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
+		SELECT 'c' || n % 7, 'many-' || n, timestamptz '2020-03-10 00:00+00' + n * interval '20 seconds', 'i' || n % 3, meter.usage('input_tokens', n)
+		FROM generate_series($round * 4000 + $_ * 10, $round * 4000 + $_ * 10 + 9) AS n
+		ON CONFLICT DO NOTHING;
+	} } 1 .. 400));
+	my $sender = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $upgraded->connstr('postgres'), '-f', "$base.sender.sql" ],
+		'<', '/dev/null', '>', "$base.sender.out", '2>', "$base.sender.err");
 	for (1 .. 100)
 	{
 		last if query($upgraded, q{SELECT count(*) FROM meter.job WHERE job = 'purge_events' AND state = 'running' AND done > 0}) eq '1';
@@ -204,7 +216,7 @@ for my $round (1 .. 6)
 	if ($round % 2)
 	{
 		$upgraded->kill9;
-		$purger->finish;
+		$_->finish for $purger, $sender;
 		# A backend may outlive the postmaster for a moment.
 		for (1 .. 100)
 		{
@@ -217,18 +229,26 @@ for my $round (1 .. 6)
 	{
 		my $pid = query($upgraded, q{SELECT pid FROM pg_stat_activity WHERE query LIKE 'CALL meter.purge%'});
 		kill 'KILL', $pid if $pid;
-		$purger->finish;
+		$_->finish for $purger, $sender;
 		$upgraded->poll_query_until('postgres', 'SELECT true');
 	}
+	$acknowledged += () = slurp_file("$base.sender.out") =~ /^stored$/mg;
+	my $new = query($upgraded, q{SELECT sum(events) FROM meter.usage_by_day WHERE customer_id = 'sender'});
+	cmp_ok($new, '>=', $acknowledged, "crash $round: what was acknowledged is there");
+	cmp_ok($new - $acknowledged, '<=', 1, "crash $round: and at most what was on its way");
+	$acknowledged = $new;
 	$interrupted += query($upgraded, 'SELECT EXISTS (SELECT FROM meter.purgeable_event)') eq 't';
-	is(query($upgraded, $by_day), $days, "crash $round: every day is as it was");
+	is(query($upgraded, $by_old_day), $days, "crash $round: every day is as it was");
 	is(query($upgraded, 'SELECT count(*) FROM meter.audit()'), '0', "crash $round: the audit finds nothing");
 	# Others go on from where it was.
 	query($upgraded, "CALL meter.purge_events('$horizon')") if $round == 4;
+	refresh_all($upgraded);
 }
 cmp_ok($interrupted, '>=', 3, 'purges were interrupted half way');
 query($upgraded, q{CALL meter.purge_events('2020-03-18')});
-is(query($upgraded, $by_day), $days, 'after it all, every day is as it was');
+is(query($upgraded, $by_old_day), $days, 'after it all, every day is as it was');
+is(query($upgraded, 'SELECT count(*) FROM meter.audit()'), '0', 'the audit finds nothing');
+cmp_ok(query($upgraded, q{SELECT count(*) FROM meter.late_event WHERE event_id LIKE 'many-%'}), '>', 0, 'what was sent again is listed as too late');
 is(query($upgraded, 'SELECT count(*) FROM meter.purgeable_event'), '0', 'nothing is left to delete');
 is(query($upgraded, q{SELECT horizon FROM meter.horizon}), '2020-03-18', 'the horizon is where the last purge put it');
 is(query($upgraded, q{SELECT count(*) FROM meter.job WHERE job = 'purge_events' AND state = 'running'}), '0', 'no purge looks as if it ran');
