@@ -382,7 +382,7 @@ BEGIN ATOMIC
 		WHERE erasure.pseudonym = is_erasing.customer_id
 			AND erasure.txid = meter.txid());
 END;
-COMMENT ON FUNCTION meter.is_erasing(text) IS 'Whether the present transaction erases a customer who goes on under that name. For triggers that let nobody change a row: a change to it is a rename then, if all that counts is as it was.';
+COMMENT ON FUNCTION meter.is_erasing(text) IS 'Whether the present transaction erases a customer who goes on under that name.';
 
 CREATE VIEW meter.personal_column AS
 WITH identified AS (
@@ -416,6 +416,21 @@ WHERE attribute.attnum > 0
 		AND (attribute.attname LIKE '%customer_id'
 			OR attribute.attname IN ('event_id', 'reverses', 'reversal', 'replacement', 'name', 'user_id', 'workflow_id', 'tags', 'reason', 'detail', 'note', 'content', 'payload')));
 COMMENT ON VIEW meter.personal_column IS 'What meter.erase_customer does with which columns, for every table of the extension that has a customer_id: renamed to the pseudonym, hashed with a salt that nobody keeps, emptied, kept as it has to have a value; or the row is deleted. A column goes by its name: what is of a person is called name, user_id, workflow_id, tags, reason, detail, note, content or payload, and what names an event event_id, reverses, reversal or replacement.';
+
+CREATE FUNCTION meter.is_erasure(relation regclass, old_row jsonb, new_row jsonb) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT coalesce(personal.renamed AND is_erasure.old_row - personal.columns = is_erasure.new_row - personal.columns, false)
+	FROM (
+		SELECT
+			array_agg(personal_column.column_name) AS columns,
+			bool_or(personal_column.erased = 'renamed' AND meter.is_erasing(is_erasure.new_row ->> personal_column.column_name)) AS renamed
+		FROM meter.personal_column
+		WHERE personal_column.relation = is_erasure.relation
+			AND personal_column.erased <> 'kept'
+	) AS personal;
+END;
+COMMENT ON FUNCTION meter.is_erasure(regclass, jsonb, jsonb) IS 'Whether a change of a row is nothing but an erasure by the present transaction: only columns of meter.personal_column differ. For triggers that let nobody change a row: IF TG_OP = ''UPDATE'' AND meter.is_erasure(TG_RELID, to_jsonb(OLD), to_jsonb(NEW)) THEN RETURN NEW.';
 
 CREATE FUNCTION meter.erase_customer(customer_id text, reason text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql

@@ -124,3 +124,26 @@ DELETE FROM meter.usage_event;
 RESET ROLE;
 DROP OWNED BY meter_regress_keeper;
 DROP ROLE meter_regress_keeper;
+
+-- A table that comes later is included, and one that nobody may change lets an erasure through, and nothing else.
+CREATE TABLE meter.regress_kept (customer_id text NOT NULL, payer_customer_id text, amount numeric NOT NULL, note text);
+CREATE FUNCTION meter.regress_keep() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+	IF TG_OP = 'UPDATE' AND meter.is_erasure(TG_RELID, to_jsonb(OLD), to_jsonb(NEW)) THEN
+		RETURN NEW;
+	END IF;
+	RAISE EXCEPTION 'it is kept as it is';
+END
+$$;
+CREATE TRIGGER keep BEFORE UPDATE OR DELETE ON meter.regress_kept FOR EACH ROW EXECUTE FUNCTION meter.regress_keep();
+INSERT INTO meter.regress_kept VALUES ('eve', 'other', 5, 'secret'), ('other', 'eve', 6, 'secret, too');
+UPDATE meter.regress_kept SET amount = 7;
+BEGIN;
+INSERT INTO meter.erasure VALUES ('erased-by hand');
+UPDATE meter.regress_kept SET customer_id = 'erased-by hand', amount = 7;
+ROLLBACK;
+SELECT meter.erase_customer('eve');
+SELECT customer_id LIKE 'erased-%' AS erased, payer_customer_id LIKE 'erased-%' AS payer_erased, amount, note FROM meter.regress_kept ORDER BY amount;
+DROP TABLE meter.regress_kept;
+DROP FUNCTION meter.regress_keep();
