@@ -435,21 +435,19 @@ WHERE currency IS NOT NULL
 GROUP BY customer_id, credit_type, currency, date_trunc('month', entry_date::timestamp);
 COMMENT ON VIEW meter.credit_revenue IS 'What purchased credits are worth, by customer, credit type, currency and month of the customer''s calendar: paid for lots that began in it, recognised as revenue because lots were burned, expired or were voided in it, and deferred at its end. Exact, not rounded to the currency; over all months, recognised + deferred is what was paid. A month without an entry has no row.';
 
+/* A grouping and no full join: a filter on the customer goes below it. */
 CREATE VIEW meter.top_up_due AS
-WITH named AS (
-	SELECT DISTINCT customer_id, credit_type
+WITH candidate AS (
+	SELECT customer_id, credit_type, false AS is_new, wallet
+	FROM meter.credit_wallet
+	UNION ALL
+	SELECT customer_id, credit_type, true, NULL
 	FROM meter.top_up_rule
 	WHERE customer_id IS NOT NULL
 ), known AS (
-	SELECT
-		coalesce(held.customer_id, named.customer_id) AS customer_id,
-		coalesce(held.credit_type, named.credit_type) AS credit_type,
-		held.customer_id IS NULL AS is_new,
-		held.wallet
-	FROM meter.credit_wallet AS held
-	FULL JOIN named
-		ON named.customer_id = held.customer_id
-		AND named.credit_type = held.credit_type
+	SELECT customer_id, credit_type, bool_and(is_new) AS is_new, (array_agg(wallet) FILTER (WHERE NOT is_new))[1] AS wallet
+	FROM candidate
+	GROUP BY customer_id, credit_type
 ), ruled AS (
 	SELECT
 		known.customer_id,
