@@ -128,7 +128,7 @@ WITH entry AS (
 	FROM meter.credit_lot AS lot
 	UNION ALL
 	SELECT part.customer_id, coalesce(action.credit_type, 'credit'), NULL, part.usage_date, action.pool, part.credits, part.unpriced_credits
-	FROM meter.usage_part AS part
+	FROM meter.event_part AS part
 	LEFT JOIN meter.action USING (action)
 	WHERE part.credits <> 0
 		OR part.unpriced_credits <> 0

@@ -150,6 +150,13 @@ SELECT count(*) FROM meter.credit_ledger WHERE customer_id IN ('heap', 'pools');
 SELECT count(*) FROM meter.credit_lot_balance WHERE customer_id = 'heap';
 SELECT count(*) FROM meter.top_up_due WHERE customer_id = 'heap';
 
+-- Usage in a table that is only attached is reported and not billed: it takes no credits.
+CREATE TABLE log (customer text, at timestamptz, actions integer);
+INSERT INTO log VALUES ('cora', '2026-02-01 12:00+00', 1);
+SELECT meter.attach('log', 'customer', 'at', quantities => '{"actions": "actions"}', action => '''chat''') IS NOT NULL AS attached;
+SELECT usage_date, action, credits FROM meter.usage_by_day WHERE customer_id = 'cora';
+SELECT granted, spent, remaining, overage FROM meter.credit_balance WHERE customer_id = 'cora';
+
 -- Whoever reads balances needs no right to events, prices and grants.
 CREATE ROLE meter_regress_reader;
 GRANT SELECT ON meter.credit_balance, meter.credit_ledger, meter.credit_wallet, meter.credit_lot_balance, meter.credit_revenue, meter.top_up_due TO meter_regress_reader;
