@@ -11,4 +11,5 @@ SET client_min_messages = warning;
 \ir load.sql
 \ir cost.sql
 \ir margin.sql
+\ir credit.sql
 \ir explain.sql

@@ -77,12 +77,43 @@ WITH zone AS (
 SELECT
 	customer_id,
 	timezone,
+	since AS first_date,
 	starts,
 	coalesce(lead(starts) OVER following, 'infinity') AS ends,
 	coalesce(lead(since) OVER following - 1, 'infinity') AS last_date
 FROM begun
 WINDOW following AS (PARTITION BY customer_id ORDER BY since);
-COMMENT ON VIEW meter.customer_zone_span IS 'From when until when (exclusive) a customer''s days are in which zone, for customers that have a row in meter.customer_zone. A date begins at its first instant in the zone in force from it on; an instant before ends is on last_date at the latest.';
+COMMENT ON VIEW meter.customer_zone_span IS 'From when until when (exclusive) a customer''s days are in which zone, for customers that have a row in meter.customer_zone. A date begins at its first instant in the zone in force from it on; an instant before ends is on last_date at the latest, and first_date is the first that begins in the zone.';
+
+CREATE FUNCTION meter.date_start(day date, timezone text) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN meter.period_boundary((day - date '2000-01-01')::bigint, date '2000-01-01', interval '1 day', timezone);
+COMMENT ON FUNCTION meter.date_start(date, text) IS 'The first instant of a date in a time zone of the tz database. An unknown zone is an error.';
+
+CREATE FUNCTION meter.customer_date(customer_id text, at timestamptz DEFAULT now()) RETURNS date
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(
+	(
+		SELECT least(meter.usage_date(at, span.timezone), span.last_date)
+		FROM meter.customer_zone_span AS span
+		WHERE span.customer_id = customer_date.customer_id
+			AND at >= span.starts
+			AND at < span.ends
+	),
+	meter.usage_date(at, coalesce((SELECT timezone FROM meter.setting), 'UTC')));
+COMMENT ON FUNCTION meter.customer_date(text, timestamptz) IS 'The date of an instant in a customer''s calendar; without an instant, the one of now.';
+
+CREATE FUNCTION meter.customer_date_start(customer_id text, day date) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(
+	(
+		SELECT least(greatest(meter.date_start(day, span.timezone), span.starts), span.ends)
+		FROM meter.customer_zone_span AS span
+		WHERE span.customer_id = customer_date_start.customer_id
+			AND day BETWEEN span.first_date AND span.last_date
+	),
+	meter.date_start(day, coalesce((SELECT timezone FROM meter.setting), 'UTC')));
+COMMENT ON FUNCTION meter.customer_date_start(text, date) IS 'The first instant of a date in a customer''s calendar.';
 
 CREATE FUNCTION meter.closed_until(customer_id text) RETURNS date
 LANGUAGE sql STABLE PARALLEL SAFE
