@@ -724,9 +724,9 @@ AS 'MODULE_PATHNAME', 'meter_wallet_overage' LANGUAGE c IMMUTABLE STRICT PARALLE
 COMMENT ON FUNCTION meter.overage(meter.wallet) IS
 'What no lot covered of all that was consumed; of an absorbing wallet what no lot, to the last one, will cover.';
 
-CREATE FUNCTION meter.overage(wallet meter.wallet, at timestamptz) RETURNS numeric
+CREATE FUNCTION meter.overage_at(wallet meter.wallet, at timestamptz) RETURNS numeric
 AS 'MODULE_PATHNAME', 'meter_wallet_overage_at' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10;
-COMMENT ON FUNCTION meter.overage(meter.wallet, timestamptz) IS
+COMMENT ON FUNCTION meter.overage_at(meter.wallet, timestamptz) IS
 'What no lot has covered at an instant of all that was consumed; it can only become less, and only of an absorbing wallet. An instant before the last one burned is an error.';
 
 CREATE FUNCTION meter.unapplied(wallet meter.wallet) RETURNS numeric

@@ -247,6 +247,9 @@ DECLARE
 	file meter.listed_rate[];
 	wanted meter.rate[];
 	counts record;
+	/* Of what was used on purged days, nothing before the horizon can change. */
+	horizon timestamptz;
+	purged text[];
 BEGIN
 	IF as_of IS NULL OR NOT isfinite(as_of) OR source IS NULL OR source = '' OR precedence IS NULL THEN
 		RAISE EXCEPTION 'load_rates needs a source, a finite as_of and a precedence'
@@ -274,6 +277,12 @@ BEGIN
 				HINT = 'meter.check_rates says why each row is refused.';
 	END IF;
 
+	IF has_table_privilege('meter.purged_use', 'SELECT') THEN
+		SELECT max(used.horizon), array_agg(used.item) INTO horizon, purged
+		FROM meter.purged_use AS used
+		WHERE used.card = load_rates.card;
+	END IF;
+
 	/*
 	 * The rows as they shall be after the load. A row of the file and the stored
 	 * rows of the same rate (item, unit, context_from, daily window and first
@@ -284,7 +293,8 @@ BEGIN
 			read.*,
 			meter.daily_window(read.daily_from, read.daily_until) AS daily_window,
 			coalesce(lower(read.listed), '-infinity') AS first_date,
-			tstzrange(timezone('UTC', lower(read.listed)::timestamp), timezone('UTC', upper(read.listed)::timestamp)) AS span
+			tstzrange(timezone('UTC', lower(read.listed)::timestamp), timezone('UTC', upper(read.listed)::timestamp)) AS span,
+			CASE WHEN read.item = ANY (purged) THEN horizon END AS open_from
 		FROM unnest(file) AS read
 		WHERE read.reason IS NULL
 	), refused AS (
@@ -298,6 +308,7 @@ BEGIN
 			coalesce(lower(rate.listed), '-infinity') AS first_date,
 			/* Its end is the one that the list gave, not one that a load made. */
 			upper(rate.valid) IS NOT DISTINCT FROM timezone('UTC', upper(rate.listed)::timestamp) AS ends_as_listed,
+			CASE WHEN rate.item = ANY (purged) THEN horizon END AS open_from,
 			row_number() OVER same_rate = 1 AS is_last
 		FROM meter.rate
 		WHERE rate.card = load_rates.card
@@ -330,9 +341,9 @@ BEGIN
 			stored.*,
 			listed.line,
 			CASE
-				WHEN listed.line IS NOT NULL THEN stored.valid * tstzrange(NULL, least(cut, upper(listed.span)))
+				WHEN listed.line IS NOT NULL THEN stored.valid * tstzrange(NULL, greatest(stored.open_from, least(cut, upper(listed.span))))
 				WHEN refusal.rate_id IS NOT NULL THEN stored.valid
-				ELSE stored.valid * tstzrange(NULL, least(cut, successor.starts))
+				ELSE stored.valid * tstzrange(NULL, greatest(stored.open_from, least(cut, successor.starts)))
 			END AS past
 		FROM stored
 		LEFT JOIN listed USING (item, unit, context_from, daily_window, first_date)
@@ -359,7 +370,7 @@ BEGIN
 					WHEN stored.rate_id IS NULL THEN listed.span
 					WHEN stored.ends_as_listed THEN listed.span * tstzrange(least(cut, upper(stored.valid)), NULL)
 					ELSE listed.span * tstzrange(cut, NULL)
-				END)
+				END * tstzrange(listed.open_from, NULL))
 			- coalesce(covered.pasts, '{}')) AS piece
 	), placed AS (
 		/* A piece goes on with the row it touches where the price is the same, takes
@@ -478,6 +489,6 @@ BEGIN
 	ORDER BY read.line;
 END
 $$;
-COMMENT ON FUNCTION meter.load_rates(regclass, text, timestamptz, text, integer) IS 'Loads a price list, which a staging table holds with the columns of meter.rate_file and a number line, into meter.rate. A rate is the same one as before by item, unit, context_from, daily window, precedence and first date. An unchanged one is left alone. A changed price holds from the next UTC midnight after as_of, and the old one until then; of a rate that has ended, the price stays as it was loaded. One that the list no longer has is closed at that midnight, or where a successor with an earlier date in the list starts; one that comes back is opened anew from that midnight. A list''s own dates are taken as they are, past ones too. Loading the same list again changes nothing, and another load on the same day replaces what was to come. Only rates of the same card, source and precedence are touched; a new item gets a row in meter.item, layer inference. Returns four rows with the outcomes unchanged, added, changed and closed and the number of rates, then a row with outcome refused for each line that cannot go in, with its line, item, unit and reason; a refused line leaves the stored rate that it names as it is. Errors: an unknown card, a missing column, no row to load, an as_of before the last load''s day. Other writers of meter.rate wait for its transaction to end.';
+COMMENT ON FUNCTION meter.load_rates(regclass, text, timestamptz, text, integer) IS 'Loads a price list, which a staging table holds with the columns of meter.rate_file and a number line, into meter.rate. A rate is the same one as before by item, unit, context_from, daily window, precedence and first date. An unchanged one is left alone. A changed price holds from the next UTC midnight after as_of, and the old one until then; of a rate that has ended, the price stays as it was loaded. One that the list no longer has is closed at that midnight, or where a successor with an earlier date in the list starts; one that comes back is opened anew from that midnight. A list''s own dates are taken as they are, past ones too, but for what was used on purged days: of that a rate begins and ends at the horizon at the earliest. Loading the same list again changes nothing, and another load on the same day replaces what was to come. Only rates of the same card, source and precedence are touched; a new item gets a row in meter.item, layer inference. Returns four rows with the outcomes unchanged, added, changed and closed and the number of rates, then a row with outcome refused for each line that cannot go in, with its line, item, unit and reason; a refused line leaves the stored rate that it names as it is. Errors: an unknown card, a missing column, no row to load, an as_of before the last load''s day. Other writers of meter.rate wait for its transaction to end.';
 
 REVOKE ALL ON FUNCTION meter.check_rates(regclass, text, text, integer), meter.load_rates(regclass, text, timestamptz, text, integer) FROM PUBLIC;

@@ -15,6 +15,11 @@ LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'meter_txid';
 COMMENT ON FUNCTION meter.txid() IS 'The number of the present transaction, as usage_event.txid has it: txid_epoch() above 48 bits of the full id of the top-level transaction, which gets one. An error on a standby.';
 
+CREATE FUNCTION meter.is_countable(usage meter.usage, sign smallint) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'meter_is_countable';
+COMMENT ON FUNCTION meter.is_countable(meter.usage, smallint) IS 'Whether one event may have the usage: no quantity is negative (of sign -1: positive), and none is above 10^20 in size.';
+
 CREATE FUNCTION meter.is_event(customer_id text, event_id text, occurred_at timestamptz, item text, usage meter.usage, action text, variant text, outcome text, request_class text, tags jsonb, sign smallint, reverses text, txid bigint) RETURNS boolean
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'meter_is_event';
@@ -44,9 +49,9 @@ CREATE TABLE meter.usage_event (
 CREATE UNIQUE INDEX usage_event_is_reversed_once ON meter.usage_event (customer_id, reverses) WHERE reverses IS NOT NULL;
 /* One of both columns costs an insert half of what two of one each do. */
 CREATE INDEX usage_event_txid_occurred_at_idx ON meter.usage_event USING brin (txid, occurred_at) WITH (pages_per_range = 16, autosummarize = on);
-COMMENT ON TABLE meter.usage_event IS 'What was used, one row an event. COPY, INSERT, INSERT ... ON CONFLICT DO NOTHING, meter.record and meter.record_batch are all good ways in. The same event_id of a customer goes in once, whatever its time, so a retry is safe. A row is never updated: meter.void_event, meter.amend_event and meter.resolve_event correct one by a further row. Whoever writes events needs INSERT on the columns customer_id to tags only: meter.allow_recording(role) grants that; sign, reverses, received_at and txid are the extension''s.';
+COMMENT ON TABLE meter.usage_event IS 'What was used, one row an event. COPY, INSERT, INSERT ... ON CONFLICT DO NOTHING, meter.record and meter.record_batch are all good ways in. The same event_id of a customer goes in once, whatever its time, so a retry is safe. A row is never updated: meter.void_event, meter.amend_event and meter.resolve_event correct one by a further row. Events of days before the horizon, when those are purged, are too late: meter.record refuses them, and others are left out and listed in meter.late_event. Whoever writes events needs INSERT on the columns customer_id to tags only: meter.allow_recording(role) grants that; sign, reverses, received_at and txid are the extension''s.';
 COMMENT ON COLUMN meter.usage_event.customer_id IS 'Whose usage it is, at most 255 bytes. It need not be known to meter.customer.';
-COMMENT ON COLUMN meter.usage_event.event_id IS 'The sender''s name of the event, unique for the customer for ever, at most 1000 bytes.';
+COMMENT ON COLUMN meter.usage_event.event_id IS 'The sender''s name of the event, unique for the customer until it is purged, at most 1000 bytes.';
 COMMENT ON COLUMN meter.usage_event.occurred_at IS 'When it happened: the instant that it is rated at.';
 COMMENT ON COLUMN meter.usage_event.item IS 'What was consumed, such as openai/gpt-4o. NULL: nothing that costs.';
 COMMENT ON COLUMN meter.usage_event.usage IS 'How much: disjoint quantities by unit, none negative, none above 10^20. In a reversal none is positive.';
@@ -70,8 +75,16 @@ WHERE reverses IS NULL
 		SELECT FROM meter.usage_event AS reversal
 		WHERE reversal.customer_id = event.customer_id
 			AND reversal.reverses = event.event_id
-			AND reversal.reverses IS NOT NULL);
-COMMENT ON VIEW meter.event_net IS 'The events that count: without the reversed ones and their reversals. For what does not net by adding up, such as a maximum or a number of users; sums can be taken from meter.usage_event as well.';
+			AND reversal.reverses IS NOT NULL)
+	AND (occurred_at >= (SELECT clear_from FROM meter.horizon)
+		OR coalesce(
+			(SELECT least(meter.usage_date(event.occurred_at, span.timezone), span.last_date)
+				FROM meter.customer_zone_span AS span
+				WHERE span.customer_id = event.customer_id
+					AND event.occurred_at >= span.starts
+					AND event.occurred_at < span.ends),
+			meter.usage_date(event.occurred_at, coalesce((SELECT timezone FROM meter.setting), 'UTC'))) >= (SELECT horizon FROM meter.horizon));
+COMMENT ON VIEW meter.event_net IS 'The events that count, from the horizon on: without the reversed ones and their reversals. For what does not net by adding up, such as a maximum or a number of users; sums can be taken from meter.usage_event as well.';
 
 CREATE TABLE meter.event_conflict (
 	customer_id text NOT NULL,
@@ -111,7 +124,7 @@ COMMENT ON TABLE meter.audit_log IS 'Who did what to stored usage, when and why:
 COMMENT ON COLUMN meter.audit_log.audit_id IS 'A number to name the operation by.';
 COMMENT ON COLUMN meter.audit_log.done_at IS 'When.';
 COMMENT ON COLUMN meter.audit_log.done_by IS 'The role that was logged in.';
-COMMENT ON COLUMN meter.audit_log.operation IS 'What: void, amend, resolve, void_events, restore_events.';
+COMMENT ON COLUMN meter.audit_log.operation IS 'What: void, amend, resolve, void_events, restore_events, purge_events, erase_customer.';
 COMMENT ON COLUMN meter.audit_log.customer_id IS 'Whose usage. NULL: of several, or of all.';
 COMMENT ON COLUMN meter.audit_log.reason IS 'Why, as the caller said.';
 COMMENT ON COLUMN meter.audit_log.detail IS 'With what arguments and effect.';

@@ -75,6 +75,13 @@ DECLARE
 	event meter.usage_event;
 	answer pg_catalog.text;
 BEGIN
+	/* The horizon is a day behind at least, so that nothing has to be looked up for what has just happened. */
+	IF occurred_at < now() - interval '1 day' THEN
+		IF meter.is_too_late(customer_id, occurred_at) THEN
+			RETURN 'too late';
+		END IF;
+	END IF;
+
 	/* Over again where the stored one vanished before it could be looked at. */
 	LOOP
 		INSERT INTO meter.usage_event AS stored (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags)
@@ -104,7 +111,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION meter.record(text, text, timestamptz, text, meter.usage, text, text, text, text, text, text, jsonb) IS 'Records an event and says what became of it: stored; duplicate, where the same event is there already; or conflict, where another event of that id is, which keeps this one out and notes it in meter.event_conflict. An event that no table could hold is an error (class 23). Where two sessions send the same id at once, the second one waits for the first one''s transaction. The arguments are the columns of meter.usage_event.';
+COMMENT ON FUNCTION meter.record(text, text, timestamptz, text, meter.usage, text, text, text, text, text, text, jsonb) IS 'Records an event and says what became of it: stored; duplicate, where the same event is there already; conflict, where another event of that id is, which keeps this one out and notes it in meter.event_conflict; or too late, where the events of its day are purged, so that nobody can say whether it was among them: it is kept out, too. An event that no table could hold is an error (class 23). Where two sessions send the same id at once, the second one waits for the first one''s transaction. The arguments are the columns of meter.usage_event.';
 
 CREATE FUNCTION meter.read_event(event jsonb) RETURNS meter.usage_event
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -222,6 +229,8 @@ BEGIN
 		WITH sent AS (
 			SELECT DISTINCT ON (event.customer_id, event.event_id) event.*
 			FROM unnest(batch) WITH ORDINALITY AS event (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags, sign, reverses, received_at, txid, place)
+			WHERE event.occurred_at >= (SELECT clear_from FROM meter.horizon)
+				OR NOT meter.is_too_late(event.customer_id, event.occurred_at)
 			ORDER BY event.customer_id, event.event_id, event.place
 		), inserted AS (
 			INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags)
@@ -240,6 +249,7 @@ BEGIN
 			sent.place::integer, sent.customer_id, sent.event_id,
 			CASE
 				WHEN sent.place = ANY (stored) THEN 'stored'
+				WHEN sent.occurred_at < (SELECT clear_from FROM meter.horizon) AND meter.is_too_late(sent.customer_id, sent.occurred_at) THEN 'too late'
 				ELSE coalesce(
 					meter.compare_event(batch[sent.place]),
 					meter.record(sent.customer_id, sent.event_id, sent.occurred_at, sent.item, sent.usage, sent.action, sent.variant, sent.outcome, sent.request_class, sent.user_id, sent.workflow_id, sent.tags))
@@ -281,7 +291,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION meter.record_batch(jsonb) IS 'Records an array of events, each as meter.read_event takes it, CloudEvents 1.0 included. Returns a row an event, in any order: its place in the array from 1, its ids, and what became of it: stored, duplicate or conflict, as meter.record says, or refused, with the reason, where no event could be made of it. One bad event does not keep the others out. Only something that is no array is an error.';
+COMMENT ON FUNCTION meter.record_batch(jsonb) IS 'Records an array of events, each as meter.read_event takes it, CloudEvents 1.0 included. Returns a row an event, in any order: its place in the array from 1, its ids, and what became of it: stored, duplicate, conflict or too late, as meter.record says, or refused, with the reason, where no event could be made of it. One bad event does not keep the others out. Only something that is no array is an error.';
 
 CREATE FUNCTION meter.allow_recording(role regrole) RETURNS void
 LANGUAGE plpgsql
@@ -290,6 +300,8 @@ AS $$
 BEGIN
 	EXECUTE format('GRANT SELECT, INSERT (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags) ON meter.usage_event TO %s', role);
 	EXECUTE format('GRANT SELECT, INSERT (customer_id, event_id, content, differs), UPDATE (times, last_at) ON meter.event_conflict TO %s', role);
+	EXECUTE format('GRANT SELECT ON meter.horizon, meter.customer_zone_span TO %s', role);
+	EXECUTE format('GRANT SELECT (timezone) ON meter.setting TO %s', role);
 END
 $$;
 COMMENT ON FUNCTION meter.allow_recording(regrole) IS 'Grants a role what it takes to record events by any of the ways in, and no more: not the columns by which the extension counts each event once (sign, reverses, received_at, txid).';

@@ -23,6 +23,23 @@ COMMENT ON COLUMN meter.correction.restored_by IS 'The operation that undid that
 
 SELECT pg_extension_config_dump('meter.correction', '');
 
+/* With the owner's rights: whoever corrects an event has no other business with the horizon. */
+CREATE FUNCTION meter.hold_horizon() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM meter.lock_horizon();
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.hold_horizon() IS 'Trigger of meter.correction: the horizon stays where it is, and customers who they are, while an event is corrected.';
+REVOKE ALL ON FUNCTION meter.hold_horizon() FROM PUBLIC;
+
+CREATE TRIGGER hold_horizon BEFORE INSERT OR UPDATE ON meter.correction
+	FOR EACH STATEMENT EXECUTE FUNCTION meter.hold_horizon();
+
 CREATE FUNCTION meter.reversal_id(event_id text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE WHEN octet_length(event_id) <= 950 THEN event_id ELSE md5(event_id) END || '~void';
@@ -59,7 +76,8 @@ BEGIN
 		AND event.event_id = present;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'customer "%" has no event "%"', customer_id, event_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = (SELECT CASE WHEN isfinite(horizon) THEN format('Events before %s are purged, and stay as they were counted.', horizon) ELSE 'An event that is not committed yet cannot be corrected.' END FROM meter.horizon);
 	END IF;
 	IF result.reverses IS NOT NULL THEN
 		RAISE EXCEPTION 'event "%" takes back event "%"', present, result.reverses
@@ -82,6 +100,21 @@ END
 $$;
 COMMENT ON FUNCTION meter.present_event(text, text) IS 'The event as it counts now: the one of that id, or what came in its place by corrections. An unknown id, one that was taken back, and a reversal are errors.';
 
+CREATE FUNCTION meter.check_day(customer_id text, event_id text, occurred_at timestamptz) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF meter.is_too_late(customer_id, occurred_at) THEN
+		RAISE EXCEPTION 'event "%" of customer "%" is of a day whose events are purged', event_id, customer_id
+			USING ERRCODE = 'invalid_parameter_value',
+				DETAIL = format('The horizon is %s.', (SELECT horizon FROM meter.horizon)),
+				HINT = 'What was counted before the horizon stays. Record an event of today that makes up for it.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION meter.check_day(text, text, timestamptz) IS 'Raises an error where an event is of a day before the horizon, on which nothing changes any more.';
+
 CREATE FUNCTION meter.reverse_event(event meter.usage_event, audit_id bigint, replacement text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -97,12 +130,18 @@ BEGIN
 		RAISE EXCEPTION 'event "%" has been taken back already', event.event_id
 			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Another session did it at the same time.';
 	END IF;
+	/* The horizon stays where it is from here on. */
+	PERFORM meter.check_day(event.customer_id, event.event_id, event.occurred_at);
+	IF NOT EXISTS (SELECT FROM meter.usage_event AS stored WHERE stored.customer_id = event.customer_id AND stored.event_id = event.event_id) THEN
+		RAISE EXCEPTION 'customer "%" has no event "%" any more', event.customer_id, event.event_id
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
 	INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags, sign, reverses)
 	VALUES (event.customer_id, reversal, event.occurred_at, event.item, meter.negate(event.usage), event.action, event.variant, event.outcome, event.request_class, event.user_id, event.workflow_id, event.tags, -1, event.event_id);
 	RETURN reversal;
 END
 $$;
-COMMENT ON FUNCTION meter.reverse_event(meter.usage_event, bigint, text) IS 'Stores the reversal of an event, as a part of an operation in meter.audit_log, and returns its id. A second one is an error.';
+COMMENT ON FUNCTION meter.reverse_event(meter.usage_event, bigint, text) IS 'Stores the reversal of an event, as a part of an operation in meter.audit_log, and returns its id. A second one is an error, and so is one of a purged day.';
 
 CREATE FUNCTION meter.void_event(customer_id text, event_id text, reason text) RETURNS text
 LANGUAGE plpgsql
@@ -145,6 +184,7 @@ BEGIN
 	RETURNING audit_log.audit_id INTO operation;
 	amended.event_id := meter.replacement_id(present.event_id, operation);
 	PERFORM meter.reverse_event(present, operation, amended.event_id);
+	PERFORM meter.check_day(amended.customer_id, amended.event_id, amended.occurred_at);
 	INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags)
 	VALUES (amended.customer_id, amended.event_id, amended.occurred_at, amended.item, amended.usage, amended.action, amended.variant, amended.outcome, amended.request_class, amended.user_id, amended.workflow_id, amended.tags);
 	RETURN amended.event_id;
@@ -221,6 +261,12 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'meter.preview_void shows what a filter takes back.';
 	END IF;
 
+	IF coalesce(lower(during), '-infinity') < (SELECT starts FROM meter.horizon) THEN
+		RAISE EXCEPTION 'events before % are purged, and cannot be taken back', (SELECT horizon FROM meter.horizon)
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = format('Take back later ones by during => ''[%s,)''.', (SELECT starts FROM meter.horizon));
+	END IF;
+
 	INSERT INTO meter.audit_log (operation, customer_id, reason, detail)
 	VALUES ('void_events', void_events.customer_id, void_events.reason, jsonb_build_object('during', during, 'item', item))
 	RETURNING audit_log.audit_id INTO void_events.audit_id;
@@ -243,12 +289,28 @@ BEGIN
 	FROM reversed;
 	GET DIAGNOSTICS events = ROW_COUNT;
 
+	/* What was read before the horizon was held is looked at again. */
+	PERFORM meter.check_day(reversal.customer_id, reversal.reverses, reversal.occurred_at)
+	FROM meter.correction
+	JOIN meter.usage_event AS reversal ON reversal.customer_id = correction.customer_id
+		AND reversal.event_id = correction.reversal
+	WHERE correction.audit_id = void_events.audit_id
+		AND reversal.occurred_at < (SELECT clear_from FROM meter.horizon);
+	IF EXISTS (
+		SELECT FROM meter.correction
+		WHERE correction.audit_id = void_events.audit_id
+			AND NOT EXISTS (SELECT FROM meter.usage_event AS event WHERE event.customer_id = correction.customer_id AND event.event_id = correction.event_id))
+	THEN
+		RAISE EXCEPTION 'events have been purged or renamed at the same time'
+			USING ERRCODE = 'serialization_failure', HINT = 'Try again.';
+	END IF;
+
 	UPDATE meter.audit_log
 	SET detail = detail || jsonb_build_object('events', events)
 	WHERE audit_log.audit_id = void_events.audit_id;
 END
 $$;
-COMMENT ON FUNCTION meter.void_events(text, text, tstzrange, text) IS 'Takes back every event that counts of a customer, a range of time or an item, or what two or all of these share; a NULL filters nothing, and all three NULL are an error. Returns the operation''s audit_id, by which meter.restore_events undoes it as a whole, and the number of events. meter.preview_void shows the effect beforehand.';
+COMMENT ON FUNCTION meter.void_events(text, text, tstzrange, text) IS 'Takes back every event that counts of a customer, a range of time or an item, or what two or all of these share; a NULL filters nothing, and all three NULL are an error. Returns the operation''s audit_id, by which meter.restore_events undoes it as a whole, and the number of events. meter.preview_void shows the effect beforehand. Purged events cannot be taken back: once there is a horizon, during has to begin after it.';
 
 CREATE FUNCTION meter.restore_events(audit_id bigint, reason text) RETURNS bigint
 LANGUAGE plpgsql
@@ -290,13 +352,28 @@ BEGIN
 	JOIN meter.usage_event AS event USING (customer_id, event_id);
 	GET DIAGNOSTICS events = ROW_COUNT;
 
+	IF events < (SELECT count(*) FROM meter.correction WHERE restored_by = restoring AND correction.audit_id = restore_events.audit_id) THEN
+		RAISE EXCEPTION 'operation % took back events that are purged', restore_events.audit_id
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	PERFORM meter.check_day(copy.customer_id, copy.event_id, copy.occurred_at)
+	FROM meter.correction
+	JOIN meter.usage_event AS copy ON copy.customer_id = correction.customer_id
+		AND copy.event_id = correction.replacement
+	WHERE correction.audit_id = restore_events.audit_id
+		AND correction.restored_by = restoring
+		AND copy.occurred_at < (SELECT clear_from FROM meter.horizon);
+	IF events < (voided.detail ->> 'events')::bigint THEN
+		RAISE WARNING '% events of operation % are purged, and stay taken back', (voided.detail ->> 'events')::bigint - events, restore_events.audit_id;
+	END IF;
+
 	UPDATE meter.audit_log
 	SET detail = detail || jsonb_build_object('events', events)
 	WHERE audit_log.audit_id = restoring;
 	RETURN events;
 END
 $$;
-COMMENT ON FUNCTION meter.restore_events(bigint, text) IS 'Undoes an operation void or void_events as a whole: a copy of each event is stored in its place. Returns the number of events. An operation that took none back, and one that was undone already, are errors.';
+COMMENT ON FUNCTION meter.restore_events(bigint, text) IS 'Undoes an operation void or void_events as a whole: a copy of each event is stored in its place. Returns the number of events. An operation that took none back, and one that was undone already, are errors. What is purged by then stays taken back, with a warning.';
 
 CREATE FUNCTION meter.allow_correcting(role regrole) RETURNS void
 LANGUAGE plpgsql
@@ -305,6 +382,8 @@ AS $$
 BEGIN
 	EXECUTE format('GRANT SELECT, INSERT (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags, sign, reverses) ON meter.usage_event TO %s', role);
 	EXECUTE format('GRANT SELECT, INSERT, UPDATE (replacement, restored_by) ON meter.correction TO %s', role);
+	EXECUTE format('GRANT SELECT ON meter.horizon, meter.customer_zone_span TO %s', role);
+	EXECUTE format('GRANT SELECT (timezone) ON meter.setting TO %s', role);
 	EXECUTE format('GRANT SELECT, INSERT (operation, customer_id, reason, detail), UPDATE (detail) ON meter.audit_log TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.void_event(text, text, text), meter.amend_event(text, text, jsonb, text), meter.resolve_event(text, text, text, text), meter.preview_void(text, tstzrange, text), meter.void_events(text, text, tstzrange, text), meter.restore_events(bigint, text), meter.reverse_event(meter.usage_event, bigint, text) TO %s', role);
 END

@@ -142,9 +142,15 @@ CREATE VIEW meter.consumed_txid AS
 SELECT
 	CASE
 		WHEN EXISTS (SELECT FROM meter.usage_mark WHERE num_nonnulls(customer_id, item, action) = 0) THEN '{}'
+		/* A dump of a cluster whose epoch is the same by chance: its watermark says nothing of this one's transactions. */
+		WHEN EXISTS (
+			SELECT FROM meter.usage_watermark
+			WHERE epoch = (SELECT meter.txid_epoch())
+				AND consumed > (epoch::bigint << 48) + (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint))
+		THEN '{}'
 		ELSE coalesce((SELECT range_agg(int8range(epoch::bigint << 48, consumed)) FROM meter.usage_watermark), '{}')
 	END AS txids;
-COMMENT ON VIEW meter.consumed_txid IS 'The usage_event.txid whose events are in usage_daily, in one row. None while all of usage_daily is marked as stale.';
+COMMENT ON VIEW meter.consumed_txid IS 'The usage_event.txid whose events are in usage_daily, in one row. None while all of usage_daily is stale.';
 
 /* ROWS, and a setting that keeps it a function: planned as a hundred ranges, a view looks a hundred times as costly as it is. */
 CREATE FUNCTION meter.unconsumed_ranges(consumed int8multirange, OUT first_txid bigint, OUT end_txid bigint, OUT present boolean) RETURNS SETOF record
@@ -208,8 +214,10 @@ FROM event
 LEFT JOIN meter.customer_zone_span AS span
 	ON span.customer_id = event.customer_id
 	AND event.occurred_at >= span.starts
-	AND event.occurred_at < span.ends;
-COMMENT ON VIEW meter.unconsumed_event IS 'The events that are not in usage_daily yet, as meter.dated_event has them.';
+	AND event.occurred_at < span.ends
+WHERE event.occurred_at >= (SELECT clear_from FROM meter.horizon)
+	OR least(meter.usage_date(event.occurred_at, coalesce(span.timezone, (SELECT timezone FROM meter.setting), 'UTC')), span.last_date) >= (SELECT horizon FROM meter.horizon);
+COMMENT ON VIEW meter.unconsumed_event IS 'The events that are not in usage_daily yet, as meter.dated_event has them. What is too late will never be.';
 
 CREATE VIEW meter.marked_days AS
 WITH marked AS (
@@ -229,10 +237,10 @@ WITH marked AS (
 	WHERE daily.usage_date >= mark.since
 		AND daily.usage_date < mark.until
 )
-SELECT customer_id, range_agg(daterange(since, until)) AS dates
+SELECT customer_id, range_agg(daterange(since, until) * daterange((SELECT horizon FROM meter.horizon), NULL)) AS dates
 FROM marked
 GROUP BY customer_id;
-COMMENT ON VIEW meter.marked_days IS 'The days of each customer that meter.usage_mark makes stale. Marks of all of usage_daily are not among them.';
+COMMENT ON VIEW meter.marked_days IS 'The days of each customer, from the horizon on, that meter.usage_mark makes stale. Marks of all of usage_daily are not among them.';
 
 CREATE VIEW meter.marked_event AS
 WITH marked AS MATERIALIZED (
@@ -287,7 +295,13 @@ WHERE EXISTS (SELECT FROM meter.usage_mark)
 	AND NOT EXISTS (
 		SELECT FROM marked
 		WHERE marked.customer_id = daily.customer_id
-			AND marked.dates @> daily.usage_date);
+			AND marked.dates @> daily.usage_date)
+UNION ALL
+/* While all of it is stale, purged days are not: there are no events to take them from. */
+SELECT *
+FROM meter.usage_daily
+WHERE (SELECT txids = '{}' FROM meter.consumed_txid)
+	AND usage_date < (SELECT horizon FROM meter.horizon);
 COMMENT ON VIEW meter.rolled_up_usage IS 'The rows of meter.usage_daily that hold: without those of days that meter.usage_mark makes stale.';
 
 CREATE VIEW meter.event_part AS
@@ -321,7 +335,13 @@ WHERE EXISTS (SELECT FROM meter.usage_mark)
 	AND NOT EXISTS (
 		SELECT FROM marked
 		WHERE marked.customer_id = daily.customer_id
-			AND marked.dates @> daily.usage_date);
+			AND marked.dates @> daily.usage_date)
+UNION ALL
+/* While all of it is stale, purged days are not: there are no events to take them from. */
+SELECT *
+FROM meter.cost_daily
+WHERE (SELECT txids = '{}' FROM meter.consumed_txid)
+	AND usage_date < (SELECT horizon FROM meter.horizon);
 COMMENT ON VIEW meter.rolled_up_cost IS 'The rows of meter.cost_daily that hold: without those of days that meter.usage_mark makes stale.';
 
 CREATE VIEW meter.event_cost_part AS
@@ -559,6 +579,7 @@ WITH candidate AS (
 		timezone('UTC', (min(usage_date) - 3)::timestamp) AS first_at,
 		timezone('UTC', (max(usage_date) + 3)::timestamp) AS end_at
 	FROM candidate
+	WHERE usage_date >= (SELECT horizon FROM meter.horizon)
 ), attached_candidate AS (
 	SELECT attachment, customer_id, usage_date, item, action, variant, outcome, request_class, unpriced_cost, unpriced_credits
 	FROM meter.attached_by_day
@@ -575,6 +596,7 @@ WITH candidate AS (
 	JOIN meter.dated_event AS event USING (customer_id, usage_date, variant)
 	WHERE event.occurred_at >= (SELECT first_at FROM bound)
 		AND event.occurred_at < (SELECT end_at FROM bound)
+		AND candidate.usage_date >= (SELECT horizon FROM meter.horizon)
 		AND event.item IS NOT DISTINCT FROM candidate.item
 		AND event.action IS NOT DISTINCT FROM candidate.action
 		AND event.outcome IS NOT DISTINCT FROM candidate.outcome
@@ -603,6 +625,17 @@ WITH candidate AS (
 	WHERE unpriced_credits <> 0
 		AND meter.unpriced((SELECT credit FROM meter.event_card), credited_action, occurred_at, usage, variant)
 		AND line.amount IS NULL
+	UNION ALL
+	/* Of purged days nobody can say any more in which units. */
+	SELECT 'cost', item, variant, NULL, NULL, unpriced_cost, usage_date
+	FROM candidate
+	WHERE usage_date < (SELECT horizon FROM meter.horizon)
+		AND unpriced_cost <> 0
+	UNION ALL
+	SELECT 'credit', action, variant, NULL, NULL, unpriced_credits, usage_date
+	FROM candidate
+	WHERE usage_date < (SELECT horizon FROM meter.horizon)
+		AND unpriced_credits <> 0
 )
 SELECT
 	card,
@@ -610,14 +643,14 @@ SELECT
 	variant,
 	unit,
 	trim_scale(sum(quantity)) AS quantity,
-	sum(sign) AS events,
+	sum(sign)::bigint AS events,
 	min(usage_date) AS first_date,
 	max(usage_date) AS last_date
 FROM unpriced
 GROUP BY card, item, variant, unit
 HAVING sum(sign) <> 0
 	OR sum(quantity) <> 0;
-COMMENT ON VIEW meter.unpriced_usage IS 'What has been used and has no rate, by card, item (of card credit: action), variant and unit: the quantity, in how many events, and on which dates. Insert the missing rates into meter.rate: what was used before is rated by them as well, but for rolled-up days of attached tables: CALL meter.refresh_attached rates those anew.';
+COMMENT ON VIEW meter.unpriced_usage IS 'What has been used and has no rate, by card, item (of card credit: action), variant and unit: the quantity, in how many events, and on which dates. Insert the missing rates into meter.rate: what was used before is rated by them as well, but for purged days, whose unit and quantity are NULL, and for rolled-up days of attached tables: CALL meter.refresh_attached rates those anew.';
 
 CREATE FUNCTION meter.audit_attached(customer_id text DEFAULT NULL, dates daterange DEFAULT NULL)
 	RETURNS TABLE (attachment text, of_customer text, usage_date date, item text, action text, variant text, outcome text, request_class text, shown jsonb, rebuilt jsonb)
@@ -697,13 +730,15 @@ REVOKE ALL ON FUNCTION meter.audit_attached(text, daterange) FROM PUBLIC;
 CREATE FUNCTION meter.audit(customer_id text DEFAULT NULL, dates daterange DEFAULT NULL)
 	RETURNS TABLE (of_customer text, usage_date date, item text, action text, variant text, outcome text, request_class text, shown jsonb, rebuilt jsonb)
 LANGUAGE sql STABLE
+SET jit = off
 BEGIN ATOMIC
 	WITH shown AS (
 		SELECT
 			day.customer_id, day.usage_date, day.item, day.action, day.variant, day.outcome, day.request_class,
 			jsonb_build_object('events', day.events, 'usage', day.usage::jsonb, 'cost', day.cost, 'credits', day.credits, 'unpriced_cost', day.unpriced_cost, 'unpriced_credits', day.unpriced_credits) AS sums
 		FROM meter.event_by_day AS day
-		WHERE (audit.customer_id IS NULL OR day.customer_id = audit.customer_id)
+		WHERE day.usage_date >= (SELECT horizon.horizon FROM meter.horizon)
+			AND (audit.customer_id IS NULL OR day.customer_id = audit.customer_id)
 			AND (audit.dates IS NULL OR day.usage_date <@ audit.dates)
 	), rebuilt AS (
 		SELECT
@@ -716,7 +751,8 @@ BEGIN ATOMIC
 				'unpriced_cost', coalesce(sum(event.sign) FILTER (WHERE meter.cost((SELECT card.cost FROM meter.event_card AS card), event.item, event.occurred_at, event.usage, event.variant) IS NULL), 0),
 				'unpriced_credits', coalesce(sum(event.sign) FILTER (WHERE meter.cost((SELECT card.credit FROM meter.event_card AS card), event.credited_action, event.occurred_at, event.usage, event.variant) IS NULL), 0)) AS sums
 		FROM meter.dated_event AS event
-		WHERE (audit.customer_id IS NULL OR event.customer_id = audit.customer_id)
+		WHERE event.usage_date >= (SELECT horizon.horizon FROM meter.horizon)
+			AND (audit.customer_id IS NULL OR event.customer_id = audit.customer_id)
 			AND (audit.dates IS NULL OR event.usage_date <@ audit.dates)
 		GROUP BY event.customer_id, event.usage_date, event.item, event.action, event.variant, event.outcome, event.request_class
 	), shown_day AS (
@@ -724,7 +760,8 @@ BEGIN ATOMIC
 			day.customer_id, day.usage_date,
 			jsonb_build_object('events', day.events, 'cost', day.cost, 'credits', day.credits, 'unpriced_cost', day.unpriced_cost, 'unpriced_credits', day.unpriced_credits) AS sums
 		FROM meter.event_cost_by_day AS day
-		WHERE (audit.customer_id IS NULL OR day.customer_id = audit.customer_id)
+		WHERE day.usage_date >= (SELECT horizon.horizon FROM meter.horizon)
+			AND (audit.customer_id IS NULL OR day.customer_id = audit.customer_id)
 			AND (audit.dates IS NULL OR day.usage_date <@ audit.dates)
 	), rebuilt_day AS (
 		SELECT
@@ -773,5 +810,5 @@ BEGIN ATOMIC
 	FROM meter.audit_attached(audit.customer_id, audit.dates) AS attached
 	ORDER BY 1, 2, 3, 4, 5, 6, 7;
 END;
-COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.event_by_day with a rebuild from all events, of one customer and a range of dates or of all, and returns the rows that differ, with the sums of both: none. A row without a variant is a day of meter.event_cost_by_day, which is compared as well. It rates every event anew, by another way than the views. Attached tables are compared as meter.audit_attached does; their sums name the attachment.';
+COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.event_by_day with a rebuild from all events, of one customer and a range of dates or of all, from the horizon on, and returns the rows that differ, with the sums of both: none. A row without a variant is a day of meter.event_cost_by_day, which is compared as well. It rates every event anew, by another way than the views. Attached tables are compared as meter.audit_attached does; their sums name the attachment.';
 REVOKE ALL ON FUNCTION meter.audit(text, daterange) FROM PUBLIC;

@@ -7,12 +7,18 @@
  * rates is either in the snapshot that events are rated with, or its mark is still
  * there when that roll-up has been committed. Writers of events and of rates wait
  * for nobody.
+ *
+ * No day before the horizon is ever changed: marks stop short of it, and events of
+ * such a day are left out. The horizon moves under the same lock.
  */
 
 CREATE FUNCTION meter.mark_usage(customer_id text, item text, action text, since date, until date) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
+DECLARE
+	horizon date;
 BEGIN
 	/*
 	 * Where nothing has ever been rolled up there is nothing to mark, as while a dump
@@ -25,12 +31,40 @@ BEGIN
 			RETURN;
 		END IF;
 	END IF;
+	horizon := meter.lock_horizon();
+	IF isfinite(horizon) AND num_nonnulls(customer_id, item, action) = 0 THEN
+		PERFORM meter.refuse_purged('every customer');
+	ELSIF since < horizon AND EXISTS (
+		SELECT FROM meter.cost_daily AS daily
+		WHERE daily.customer_id = customer_id
+			AND daily.usage_date >= since
+			AND daily.usage_date < least(until, horizon))
+	THEN
+		PERFORM meter.refuse_purged('customer ' || quote_literal(customer_id));
+	END IF;
 	INSERT INTO meter.usage_mark (customer_id, item, action, since, until)
-	VALUES (mark_usage.customer_id, mark_usage.item, mark_usage.action, mark_usage.since, mark_usage.until);
+	VALUES (customer_id, item, action, since, until);
 END
 $$;
-COMMENT ON FUNCTION meter.mark_usage(text, text, text, date, date) IS 'Marks days of usage_daily as stale: those of a customer, or those on which an item was used or an action done, from since until before until; with NULLs all of it. Views read them from the events until the next refresh.';
-REVOKE ALL ON FUNCTION meter.mark_usage(text, text, text, date, date) FROM PUBLIC;
+COMMENT ON FUNCTION meter.mark_usage(text, text, text, date, date) IS 'Marks days of usage_daily as stale: those of a customer, or those on which an item was used or an action done, from since until before until; with NULLs all of it. Views read them from the events until the next refresh. An error where that is of a customer and a day with usage is purged, or of all and any is.';
+
+CREATE FUNCTION meter.refuse_purged(whose text) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	latest record;
+BEGIN
+	SELECT horizon, starts INTO latest
+	FROM meter.horizon;
+	RAISE EXCEPTION 'the change would touch purged days of %', whose
+		USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = format('Events before %s are purged: what they cost, and on which date they count, stays.', latest.horizon),
+			HINT = format('Let a rate begin at %s or later, and give customers zones of their own from a date after %s on.', to_char(timezone('UTC', latest.starts), 'YYYY-MM-DD HH24:MI:SS"+00"'), latest.horizon);
+END
+$$;
+COMMENT ON FUNCTION meter.refuse_purged(text) IS 'Raises the error of a change that would have to rate or date purged events anew.';
+REVOKE ALL ON FUNCTION meter.mark_usage(text, text, text, date, date), meter.refuse_purged(text) FROM PUBLIC;
 
 /*
  * These triggers run with the owner's rights: whoever may change a price or a zone
@@ -41,6 +75,8 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	previous CONSTANT bigint := nextval('meter.usage_mark_mark_id_seq');
 BEGIN
 	CASE TG_OP
 	WHEN 'TRUNCATE' THEN
@@ -71,10 +107,50 @@ BEGIN
 		WHERE NOT isempty(touched.valid)
 		GROUP BY touched.card, touched.item, touched.valid;
 	END CASE;
+	PERFORM meter.check_marks(previous);
 	RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION meter.mark_rates() IS 'Trigger of meter.rate: marks the days of the items whose rates changed, for the time that they changed for.';
+
+CREATE FUNCTION meter.check_marks(previous bigint) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	horizon CONSTANT date := (SELECT min(horizon_lock.horizon) FROM meter.horizon_lock);
+	purged text;
+BEGIN
+	IF NOT EXISTS (SELECT FROM meter.usage_mark WHERE mark_id > previous AND since < horizon) THEN
+		RETURN;
+	END IF;
+
+	/* One pass over the roll-up for all of them. */
+	SELECT touched.name INTO purged
+	FROM (
+		SELECT 'item ' || quote_literal(mark.item) AS name
+		FROM meter.usage_mark AS mark
+		JOIN meter.usage_daily AS daily USING (item)
+		WHERE mark.mark_id > previous
+			AND daily.usage_date >= mark.since
+			AND daily.usage_date < least(mark.until, horizon)
+		UNION ALL
+		SELECT 'action ' || quote_literal(mark.action)
+		FROM meter.usage_mark AS mark
+		JOIN meter.usage_daily AS daily USING (action)
+		WHERE mark.mark_id > previous
+			AND daily.usage_date >= mark.since
+			AND daily.usage_date < least(mark.until, horizon)
+	) AS touched
+	ORDER BY touched.name COLLATE "C"
+	LIMIT 1;
+	IF FOUND THEN
+		PERFORM meter.refuse_purged(purged);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION meter.check_marks(bigint) IS 'Raises an error where a mark of an item or an action with a number above previous touches purged days on which it was used.';
+REVOKE ALL ON FUNCTION meter.check_marks(bigint) FROM PUBLIC;
 
 CREATE FUNCTION meter.mark_rate(card text, item text, valid tstzmultirange) RETURNS void
 LANGUAGE plpgsql
@@ -82,9 +158,15 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	/* Whatever the zone, a date in it is at most a day and a few hours off the UTC one. */
-	since CONSTANT date := coalesce(timezone('UTC', lower(valid))::date - 3, '-infinity');
+	since date := coalesce(timezone('UTC', lower(valid))::date - 3, '-infinity');
 	until CONSTANT date := coalesce(timezone('UTC', upper(valid))::date + 3, 'infinity');
 BEGIN
+	IF lower(valid) >= (SELECT starts FROM meter.horizon) THEN
+		since := greatest(since, (SELECT horizon FROM meter.horizon));
+		IF since >= until THEN
+			RETURN;
+		END IF;
+	END IF;
 	CASE card
 	WHEN 'cost' THEN
 		PERFORM meter.mark_usage(NULL, item, NULL, since, until);
@@ -116,19 +198,62 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	/* A customer who is erased has the same days under the new name. */
+	IF TG_OP = 'UPDATE' THEN
+		IF NOT EXISTS (SELECT FROM new_zone WHERE NOT meter.is_erasing(customer_id))
+			AND (SELECT array_agg((since, timezone) ORDER BY since) FROM old_zone) = (SELECT array_agg((since, timezone) ORDER BY since) FROM new_zone)
+		THEN
+			RETURN NULL;
+		END IF;
+	END IF;
 	IF TG_OP IN ('UPDATE', 'DELETE') THEN
-		PERFORM meter.mark_usage(customer_id, NULL, NULL, min(since) - 3, 'infinity')
+		PERFORM meter.mark_zone(customer_id, min(since))
 		FROM old_zone
 		GROUP BY customer_id;
 	END IF;
 	IF TG_OP IN ('UPDATE', 'INSERT') THEN
-		PERFORM meter.mark_usage(customer_id, NULL, NULL, min(since) - 3, 'infinity')
+		PERFORM meter.mark_zone(customer_id, min(since))
 		FROM new_zone
 		GROUP BY customer_id;
 	END IF;
 	RETURN NULL;
 END
 $$;
+
+CREATE FUNCTION meter.mark_zone(customer_id text, since date) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	horizon CONSTANT date := meter.lock_horizon();
+	first_date date := since - 3;
+BEGIN
+	/*
+	 * A zone moves the boundary of its first date and later ones. So one that begins
+	 * after the horizon lets no event cross it, and any other does for a customer only
+	 * who has no usage that could.
+	 */
+	IF since > horizon THEN
+		first_date := greatest(first_date, horizon);
+	ELSIF isfinite(horizon)
+		AND (EXISTS (
+				SELECT FROM meter.cost_daily AS daily
+				WHERE daily.customer_id = customer_id
+					AND daily.usage_date < horizon)
+			OR EXISTS (
+				SELECT FROM meter.usage_event AS event
+				WHERE event.customer_id = customer_id
+					AND event.occurred_at >= timezone('UTC', (horizon - 3)::timestamp)
+					AND event.occurred_at < timezone('UTC', (horizon + 3)::timestamp)))
+	THEN
+		PERFORM meter.refuse_purged('customer ' || quote_literal(customer_id));
+	END IF;
+	PERFORM meter.mark_usage(customer_id, NULL, NULL, first_date, 'infinity');
+END
+$$;
+COMMENT ON FUNCTION meter.mark_zone(text, date) IS 'Marks the days of a customer whose zone changed from a date on. An error where that could move events across the horizon.';
+REVOKE ALL ON FUNCTION meter.mark_zone(text, date) FROM PUBLIC;
 COMMENT ON FUNCTION meter.mark_zones() IS 'Trigger of meter.customer_zone: marks the days of the customers whose zone changed, from the first date that it changed for.';
 
 CREATE TRIGGER mark_inserted AFTER INSERT ON meter.rate
@@ -160,16 +285,48 @@ CREATE FUNCTION meter.keep_event() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	kept record;
 BEGIN
-	RAISE EXCEPTION 'event "%" of customer "%" cannot be changed or deleted', OLD.event_id, OLD.customer_id
+	IF TG_OP = 'DELETE' THEN
+		SELECT event.customer_id, event.event_id INTO kept
+		FROM (
+			SELECT
+				deleted.customer_id, deleted.event_id, deleted.occurred_at, deleted.received_at, deleted.txid,
+				least(meter.usage_date(deleted.occurred_at, coalesce(span.timezone, (SELECT timezone FROM meter.setting), 'UTC')), span.last_date) AS usage_date
+			FROM deleted
+			LEFT JOIN meter.customer_zone_span AS span
+				ON span.customer_id = deleted.customer_id
+				AND deleted.occurred_at >= span.starts
+				AND deleted.occurred_at < span.ends
+		) AS event
+		WHERE event.occurred_at >= (SELECT clear_from FROM meter.horizon)
+			OR event.usage_date >= (SELECT horizon FROM meter.horizon)
+			OR ((SELECT txids FROM meter.horizon) @> event.txid) IS NOT TRUE
+				AND NOT meter.is_purgeable(event.usage_date, event.txid, event.received_at)
+		LIMIT 1;
+		IF NOT FOUND THEN
+			RETURN NULL;
+		END IF;
+	ELSE
+		/* The pseudonym is there, and all that counts is as it was. */
+		IF meter.is_erasing(NEW.customer_id)
+			AND (OLD.occurred_at, OLD.item, OLD.usage, OLD.action, OLD.variant, OLD.outcome, OLD.request_class, OLD.sign, OLD.received_at, OLD.txid)
+				IS NOT DISTINCT FROM (NEW.occurred_at, NEW.item, NEW.usage, NEW.action, NEW.variant, NEW.outcome, NEW.request_class, NEW.sign, NEW.received_at, NEW.txid)
+		THEN
+			RETURN NEW;
+		END IF;
+		kept := OLD;
+	END IF;
+	RAISE EXCEPTION 'event "%" of customer "%" cannot be changed or deleted', kept.event_id, kept.customer_id
 		USING ERRCODE = 'invalid_parameter_value', HINT = 'meter.void_event takes it back, meter.amend_event puts another one in its place.';
 END
 $$;
-COMMENT ON FUNCTION meter.keep_event() IS 'Trigger of meter.usage_event: refuses to delete an event, and to change anything that counts. Only user_id, workflow_id and tags can be changed.';
+COMMENT ON FUNCTION meter.keep_event() IS 'Trigger of meter.usage_event: refuses to delete an event that is not purged, and to change anything that counts. Only user_id, workflow_id and tags can be changed; an erasure renames.';
 REVOKE ALL ON FUNCTION meter.mark_rates(), meter.mark_all(), meter.mark_zones(), meter.keep_event() FROM PUBLIC;
 
-CREATE TRIGGER keep_deleted BEFORE DELETE ON meter.usage_event
-	FOR EACH ROW EXECUTE FUNCTION meter.keep_event();
+CREATE TRIGGER keep_deleted AFTER DELETE ON meter.usage_event
+	REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_event();
 CREATE TRIGGER keep_updated BEFORE UPDATE ON meter.usage_event
 	FOR EACH ROW
 	WHEN ((OLD.customer_id, OLD.event_id, OLD.occurred_at, OLD.item, OLD.usage, OLD.action, OLD.variant, OLD.outcome, OLD.request_class, OLD.sign, OLD.reverses, OLD.received_at, OLD.txid)
@@ -211,6 +368,10 @@ BEGIN
 		PERFORM FROM meter.usage_watermark WHERE epoch = present FOR UPDATE;
 	ELSE
 		PERFORM FROM meter.usage_watermark WHERE epoch = present FOR UPDATE SKIP LOCKED;
+		/* Where the horizon is being moved, that takes a moment, and does none of the work. */
+		IF NOT FOUND AND NOT EXISTS (SELECT FROM meter.horizon_lock FOR SHARE SKIP LOCKED) THEN
+			PERFORM FROM meter.usage_watermark WHERE epoch = present FOR UPDATE;
+		END IF;
 	END IF;
 	IF FOUND THEN
 		/*
@@ -238,8 +399,14 @@ BEGIN ATOMIC
 	JOIN meter.usage_event AS event
 		ON event.txid >= gap.first_txid
 		AND event.txid < gap.end_txid;
+	/* A watermark ahead of all transactions is another cluster's: everything is made anew. */
+	INSERT INTO meter.usage_mark (customer_id)
+	SELECT NULL
+	FROM meter.usage_watermark AS watermark
+	WHERE watermark.epoch = meter.txid_epoch()
+		AND watermark.consumed > (watermark.epoch::bigint << 48) + pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
 END;
-COMMENT ON FUNCTION meter.find_epochs() IS 'Gives every epoch that events have, and usage_watermark has not, a row there with nothing consumed: events that were restored or upgraded from another cluster. The caller holds the lock.';
+COMMENT ON FUNCTION meter.find_epochs() IS 'Gives every epoch that events have, and usage_watermark has not, a row there with nothing consumed: events that were restored or upgraded from another cluster. Where that one''s epoch is this one''s by chance, marks all of usage_daily. The caller holds the lock.';
 
 CREATE FUNCTION meter.expand_marks() RETURNS void
 LANGUAGE plpgsql
@@ -249,10 +416,17 @@ AS $$
 DECLARE
 	marks CONSTANT bigint[] := ARRAY(SELECT mark_id FROM meter.usage_mark);
 BEGIN
+	/* A restored horizon holds from here on. Nobody is waited for: next time will do. */
+	IF (SELECT min(horizon) FROM meter.horizon_lock) < (SELECT horizon FROM meter.horizon) THEN
+		UPDATE meter.horizon_lock
+		SET horizon = (SELECT latest.horizon FROM meter.horizon AS latest)
+		WHERE ctid = ANY (ARRAY(SELECT free.ctid FROM meter.horizon_lock AS free FOR UPDATE SKIP LOCKED));
+	END IF;
+
 	IF EXISTS (SELECT FROM meter.usage_mark WHERE mark_id = ANY (marks) AND num_nonnulls(customer_id, item, action) = 0) THEN
 		/* All of it from the beginning: it becomes the tail, which is consumed in batches. */
-		DELETE FROM meter.usage_daily;
-		DELETE FROM meter.cost_daily;
+		DELETE FROM meter.usage_daily WHERE usage_date >= (SELECT horizon FROM meter.horizon);
+		DELETE FROM meter.cost_daily WHERE usage_date >= (SELECT horizon FROM meter.horizon);
 		DELETE FROM meter.usage_mark WHERE mark_id = ANY (marks);
 		UPDATE meter.usage_watermark SET consumed = epoch::bigint << 48, refreshed_at = clock_timestamp();
 		RETURN;
@@ -288,7 +462,7 @@ BEGIN
 	DELETE FROM meter.usage_mark WHERE mark_id = ANY (marks);
 END
 $$;
-COMMENT ON FUNCTION meter.expand_marks() IS 'Puts ranges of customers'' days in the place of all marks. A mark of everything empties usage_daily and sets the watermarks back to the start: all events are unconsumed then. The caller holds the lock.';
+COMMENT ON FUNCTION meter.expand_marks() IS 'Puts ranges of customers'' days in the place of all marks. A mark of everything empties usage_daily from the horizon on and sets the watermarks back to the start: all events are unconsumed then. The caller holds the lock.';
 
 CREATE FUNCTION meter.rebuild_marked(marks bigint[]) RETURNS bigint
 LANGUAGE plpgsql
@@ -299,6 +473,7 @@ SET enable_mergejoin = off
 AS $$
 DECLARE
 	rolled_up CONSTANT int8multirange := (SELECT range_agg(int8range(epoch::bigint << 48, consumed)) FROM meter.usage_watermark);
+	horizon CONSTANT date := (SELECT latest.horizon FROM meter.horizon AS latest);
 	counted bigint;
 BEGIN
 	IF cardinality(marks) = 0 THEN
@@ -310,17 +485,17 @@ BEGIN
 	USING meter.usage_mark AS mark
 	WHERE mark.mark_id = ANY (marks)
 		AND mark.customer_id = daily.customer_id
-		AND daily.usage_date >= mark.since
+		AND daily.usage_date >= greatest(mark.since, horizon)
 		AND daily.usage_date < mark.until;
 	DELETE FROM meter.cost_daily AS daily
 	USING meter.usage_mark AS mark
 	WHERE mark.mark_id = ANY (marks)
 		AND mark.customer_id = daily.customer_id
-		AND daily.usage_date >= mark.since
+		AND daily.usage_date >= greatest(mark.since, horizon)
 		AND daily.usage_date < mark.until;
 
 	WITH marked AS (
-		SELECT customer_id, range_agg(daterange(since, until)) AS dates
+		SELECT customer_id, range_agg(daterange(since, until) * daterange(horizon, NULL)) AS dates
 		FROM meter.usage_mark
 		WHERE mark_id = ANY (marks)
 		GROUP BY customer_id
@@ -370,7 +545,7 @@ BEGIN
 	RETURN counted;
 END
 $$;
-COMMENT ON FUNCTION meter.rebuild_marked(bigint[]) IS 'Makes the rows of usage_daily anew that marks of customers touch, from the consumed events, deletes the marks, and returns the number of events. The caller holds the lock.';
+COMMENT ON FUNCTION meter.rebuild_marked(bigint[]) IS 'Makes the rows of usage_daily anew that marks of customers touch, from the consumed events and from the horizon on, deletes the marks, and returns the number of events. The caller holds the lock.';
 
 CREATE FUNCTION meter.consume_events(epoch integer, until bigint DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql
@@ -399,6 +574,7 @@ BEGIN
 		FROM meter.dated_event
 		WHERE txid >= (SELECT first_txid FROM bound)
 			AND txid < (SELECT end_txid FROM bound)
+			AND (occurred_at >= (SELECT clear_from FROM meter.horizon) OR usage_date >= (SELECT horizon FROM meter.horizon))
 		GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
 	), added AS (
 		INSERT INTO meter.usage_daily AS daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
@@ -442,7 +618,7 @@ BEGIN
 	RETURN counted;
 END
 $$;
-COMMENT ON FUNCTION meter.consume_events(integer, bigint) IS 'Adds the events of an epoch that are not in usage_daily, up to until or to the first open transaction, moves the watermark, and returns the number of events. The caller holds the lock.';
+COMMENT ON FUNCTION meter.consume_events(integer, bigint) IS 'Adds the events of an epoch that are not in usage_daily and not too late, up to until or to the first open transaction, moves the watermark, and returns the number of events. The caller holds the lock.';
 
 CREATE TYPE meter.refresh_step AS (
 	marks bigint[],

@@ -123,34 +123,27 @@ COMMENT ON COLUMN meter.credit_lot.rollover_until IS 'The first instant of rollo
 /*
  * Lots and usage meet in one grouping, so that any filter on the customer goes below it.
  * The usage is one's own, which is billed: this is the one place where credits meet it.
+ * No wallet is made of more than one can have: an error would be one for every customer.
  */
 CREATE VIEW meter.credit_account AS
-WITH lot AS (
-	SELECT *, count(*) OVER (PARTITION BY customer_id, credit_type) AS lots
-	FROM meter.credit_lot
-), entry AS (
-	SELECT
-		customer_id, credit_type, lots, lot_id, amount, pool, priority, effective_at, expires_at, created_at, rollover_max, rollover_until, paid, currency,
-		NULL::date AS usage_date, 0::numeric AS credits, 0::bigint AS unpriced_events
-	FROM lot
+WITH entry AS (
+	SELECT customer_id, credit_type, lot, NULL::date AS usage_date, NULL::text AS pool, 0::numeric AS credits, 0::bigint AS unpriced_events
+	FROM meter.credit_lot AS lot
 	UNION ALL
-	SELECT
-		day.customer_id, coalesce(action.credit_type, 'credit'), 0, NULL, NULL, action.pool, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-		day.usage_date, day.credits, day.unpriced_credits
-	FROM meter.usage_part AS day
+	SELECT part.customer_id, coalesce(action.credit_type, 'credit'), NULL, part.usage_date, action.pool, part.credits, part.unpriced_credits
+	FROM meter.event_part AS part
 	LEFT JOIN meter.action USING (action)
-	WHERE day.credits <> 0
-		OR day.unpriced_credits <> 0
+	WHERE part.credits <> 0
+		OR part.unpriced_credits <> 0
 ), account AS (
 	SELECT
 		customer_id,
 		credit_type,
-		CASE WHEN max(lots) <= 10000 THEN meter.wallet(lot_id, amount, pool, priority, effective_at, expires_at, created_at, rollover_max, rollover_until, paid) FILTER (WHERE lots BETWEEN 1 AND 10000) END AS granted,
-		CASE WHEN min(currency) = max(currency) THEN min(currency) END AS currency,
-		coalesce(min(currency) <> max(currency), false) AS mixed_currencies,
-		array_agg(usage_date) FILTER (WHERE credits <> 0) AS dates,
+		coalesce(array_agg(lot) FILTER (WHERE usage_date IS NULL), '{}') AS lots,
+		coalesce(array_agg(usage_date) FILTER (WHERE credits <> 0), '{}') AS dates,
 		array_agg(credits) FILTER (WHERE credits <> 0) AS credits,
 		array_agg(pool) FILTER (WHERE credits <> 0) AS pools,
+		coalesce(max(usage_date) - min(usage_date) + 1, 0) AS days,
 		sum(unpriced_events)::bigint AS unpriced_events
 	FROM entry
 	GROUP BY customer_id, credit_type
@@ -158,14 +151,24 @@ WITH lot AS (
 SELECT
 	account.customer_id,
 	account.credit_type,
-	account.granted,
-	account.currency,
-	account.mixed_currencies,
+	held.granted,
+	held.currency,
+	held.mixed_currencies,
 	account.unpriced_events,
 	used.starts,
 	used.credits,
 	used.pools
 FROM account
+CROSS JOIN LATERAL (
+	SELECT
+		CASE
+			WHEN count(*) <= 10000 AND (3 * count(*) + least(account.days, cardinality(account.dates))) * (count(DISTINCT lot.pool) + 1) <= 1000000
+			THEN (SELECT meter.wallet(lot_id, amount, pool, priority, effective_at, expires_at, created_at, rollover_max, rollover_until, paid) FROM unnest(account.lots))
+		END AS granted,
+		CASE WHEN min(lot.currency) = max(lot.currency) THEN min(lot.currency) END AS currency,
+		coalesce(min(lot.currency) <> max(lot.currency), false) AS mixed_currencies
+	FROM unnest(account.lots) AS lot
+) AS held
 CROSS JOIN LATERAL (
 	SELECT array_agg(day.starts) AS starts, array_agg(day.credits) AS credits, array_agg(day.pool) AS pools
 	FROM (
@@ -180,7 +183,7 @@ CROSS JOIN LATERAL (
 	) AS day
 	WHERE day.starts <= now()
 ) AS used;
-COMMENT ON VIEW meter.credit_account IS 'What balances and statements are made of, by customer and credit type: granted, the wallet of the lots that have begun, before anything is burned (NULL where there are more lots than a wallet can have); and what usage took, as arrays of the first instants of dates, credits and the actions'' pools, a date more than once where several things were used on it. Dates to come are left out. Actions that meter.action does not have take type credit, and name no pool. unpriced_events is the number of events whose action has no rate in card credit and that are not in it.';
+COMMENT ON VIEW meter.credit_account IS 'What balances and statements are made of, by customer and credit type: granted, the wallet of the lots that have begun, before anything is burned (NULL where they are too many for one: above 10000, or above 1000000 spans times pools); and what usage took, as arrays of the first instants of dates, credits and the actions'' pools, a date more than once where several things were used on it. Dates to come are left out. Actions that meter.action does not have take type credit, and name no pool. unpriced_events is the number of events whose action has no rate in card credit and that are not in it.';
 
 CREATE VIEW meter.credit_wallet AS
 SELECT
@@ -195,7 +198,7 @@ CROSS JOIN LATERAL (
 	SELECT meter.burn(account.granted, taken.starts, taken.credits, taken.pool) AS wallet
 	FROM unnest(account.starts, account.credits, account.pools) AS taken (starts, credits, pool)
 ) AS burned;
-COMMENT ON VIEW meter.credit_wallet IS 'The wallet of each customer and credit type that has lots or usage, burned by every event that is committed: a value to ask meter.balance, meter.spend and the like. Whether an action of 5 credits is covered now: meter.balance(wallet, now(), pool) >= 5. currency is the one that purchases were paid in, NULL where they were in several (mixed_currencies) or there are none. unpriced_events are not in the wallet. It is NULL where there are more than 10000 lots, as meter.credit_problem says.';
+COMMENT ON VIEW meter.credit_wallet IS 'The wallet of each customer and credit type that has lots or usage, burned by every event that is committed: a value to ask meter.balance, meter.spend and the like. Whether an action of 5 credits is covered now: meter.balance(wallet, now(), pool) >= 5. currency is the one that purchases were paid in, NULL where they were in several (mixed_currencies) or there are none. unpriced_events are not in the wallet. It is NULL where there are too many lots for one, as meter.credit_problem says.';
 
 CREATE VIEW meter.credit_lot_balance AS
 SELECT
@@ -256,7 +259,7 @@ LEFT JOIN LATERAL (
 	FROM meter.lots(held.wallet, now()) AS lot
 ) AS burned ON held.wallet IS NOT NULL
 LEFT JOIN LATERAL meter.next_expiry(held.wallet, now()) AS following (at, amount) ON true;
-COMMENT ON VIEW meter.credit_balance IS 'Credits of each customer and credit type that has lots or usage, as they are now, by every event that is committed. granted = spent + expired + remaining, and what usage took = spent + overage - unapplied. All NULL where there are more lots than a wallet can have.';
+COMMENT ON VIEW meter.credit_balance IS 'Credits of each customer and credit type that has lots or usage, as they are now, by every event that is committed. granted = spent + expired + remaining, and what usage took = spent + overage - unapplied. All NULL where there are too many lots for a wallet, as meter.credit_problem says.';
 COMMENT ON COLUMN meter.credit_balance.customer_id IS 'Whose credits. A filter on it is quick.';
 COMMENT ON COLUMN meter.credit_balance.credit_type IS 'The type of credits.';
 COMMENT ON COLUMN meter.credit_balance.granted IS 'The lots that have begun by now.';
@@ -403,20 +406,15 @@ WITH rated AS (
 	LEFT JOIN meter.action USING (action)
 	WHERE event.credited_action IS NOT NULL
 		AND event.occurred_at <= now()
-), held AS (
-	SELECT customer_id, credit_type, meter.wallet(lot_id, amount, pool, priority, effective_at, expires_at, created_at, rollover_max, rollover_until, paid) AS wallet
-	FROM (SELECT *, count(*) OVER (PARTITION BY customer_id, credit_type) AS lots FROM meter.credit_lot) AS lot
-	WHERE lots <= 10000
-	GROUP BY customer_id, credit_type
 ), covered AS (
 	SELECT
 		rated.*,
-		meter.coverage(coalesce(held.wallet, '{}'), rated.occurred_at, rated.credits, rated.pool)
+		meter.coverage(CASE WHEN account.customer_id IS NULL THEN '{}' ELSE account.granted END, rated.occurred_at, rated.credits, rated.pool)
 			OVER (PARTITION BY rated.customer_id, rated.credit_type ORDER BY rated.occurred_at, rated.event_id) AS coverage
 	FROM rated
-	LEFT JOIN held
-		ON held.customer_id = rated.customer_id
-		AND held.credit_type = rated.credit_type
+	LEFT JOIN meter.credit_account AS account
+		ON account.customer_id = rated.customer_id
+		AND account.credit_type = rated.credit_type
 )
 SELECT
 	customer_id, credit_type, event_id, occurred_at, usage_date, action, pool, credits,
@@ -440,21 +438,19 @@ WHERE currency IS NOT NULL
 GROUP BY customer_id, credit_type, currency, date_trunc('month', entry_date::timestamp);
 COMMENT ON VIEW meter.credit_revenue IS 'What purchased credits are worth, by customer, credit type, currency and month of the customer''s calendar: paid for lots that began in it, recognised as revenue because lots were burned, expired or were voided in it, and deferred at its end. Exact, not rounded to the currency; over all months, recognised + deferred is what was paid. A month without an entry has no row.';
 
+/* A grouping and no full join: a filter on the customer goes below it. */
 CREATE VIEW meter.top_up_due AS
-WITH named AS (
-	SELECT DISTINCT customer_id, credit_type
+WITH candidate AS (
+	SELECT customer_id, credit_type, false AS is_new, wallet
+	FROM meter.credit_wallet
+	UNION ALL
+	SELECT customer_id, credit_type, true, NULL
 	FROM meter.top_up_rule
 	WHERE customer_id IS NOT NULL
 ), known AS (
-	SELECT
-		coalesce(held.customer_id, named.customer_id) AS customer_id,
-		coalesce(held.credit_type, named.credit_type) AS credit_type,
-		held.customer_id IS NULL AS is_new,
-		held.wallet
-	FROM meter.credit_wallet AS held
-	FULL JOIN named
-		ON named.customer_id = held.customer_id
-		AND named.credit_type = held.credit_type
+	SELECT customer_id, credit_type, bool_and(is_new) AS is_new, (array_agg(wallet) FILTER (WHERE NOT is_new))[1] AS wallet
+	FROM candidate
+	GROUP BY customer_id, credit_type
 ), ruled AS (
 	SELECT
 		known.customer_id,
@@ -538,8 +534,7 @@ FROM granted
 WHERE credit_type <> 'credit'
 	AND NOT EXISTS (SELECT FROM meter.action WHERE action.credit_type = granted.credit_type)
 UNION ALL
-SELECT 'more than 10000 lots, whose balance is not known', customer_id, credit_type
-FROM meter.credit_lot
-GROUP BY customer_id, credit_type
-HAVING count(*) > 10000;
-COMMENT ON VIEW meter.credit_problem IS 'What is wrong with credits: refunds and events that are both taken back, pools and types misspelt, and customers with more lots than a wallet can have. name is the grant, the allotment or the credit type. Empty is well.';
+SELECT 'too many lots for a wallet, so that the balance is not known', customer_id, credit_type
+FROM meter.credit_account
+WHERE granted IS NULL;
+COMMENT ON VIEW meter.credit_problem IS 'What is wrong with credits: refunds and events that are both taken back, pools and types misspelt, and customers with more lots than a wallet can have, 10000 or fewer with many pools. name is the grant, the allotment or the credit type. Empty is well.';

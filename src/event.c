@@ -111,6 +111,14 @@ is_countable(const void *usage, bool negative)
 	return true;
 }
 
+/* Says whether one event of a sign may have a usage. */
+PG_FUNCTION_INFO_V1(meter_is_countable);
+Datum
+meter_is_countable(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(is_countable(PG_GETARG_USAGE_PP(0), PG_GETARG_INT16(1) < 0));
+}
+
 /*
  * Says whether a row is a sound event: true, or an error that names what is not. The
  * arguments are the columns that have a rule, in the order of EventColumn; what must not

@@ -56,7 +56,7 @@ CREATE TEMP TABLE short AS SELECT '{"lots": [{"id": "first", "amount": 10, "expi
 INSERT INTO event VALUES (11, '2026-01-05', 12, NULL), (12, '2026-01-06', 3, 'p'), (13, '2026-02-05', 8, NULL);
 SELECT absorbs, s.* FROM short, (VALUES (false), (true)) AS a (absorbs),
 	LATERAL (SELECT meter.burn(CASE WHEN absorbs THEN meter.absorbing(w) ELSE w END, at, credits, pool) AS b FROM event WHERE id > 10) AS burned, meter.spans(b) AS s;
-SELECT at, meter.overage(b, at), meter.balance(b, at) FROM short, LATERAL (SELECT meter.burn(meter.absorbing(w), at, credits, pool) AS b FROM event WHERE id > 10) AS burned,
+SELECT at, meter.overage_at(b, at), meter.balance(b, at) FROM short, LATERAL (SELECT meter.burn(meter.absorbing(w), at, credits, pool) AS b FROM event WHERE id > 10) AS burned,
 	unnest('{2026-02-05, 2026-02-28, 2026-03-01}'::timestamptz[]) AS at;
 SELECT meter.overage(b) FROM short, LATERAL (SELECT meter.burn(meter.absorbing(w), at, credits, pool) AS b FROM event WHERE id > 10) AS burned;
 

@@ -140,9 +140,22 @@ INSERT INTO meter.credit_grant (customer_id, grant_id, kind, amount, valid, crea
 SELECT 'heap', 'g' || n, 'promotion', 1, '[2026-01-10,)', '2025-12-01 00:00+00' FROM generate_series(1, 10001) AS n;
 SELECT customer, granted, remaining, overage FROM pg_temp.balance WHERE customer >= 'emma' ORDER BY customer, type;
 SELECT problem, customer_id, name FROM meter.credit_problem WHERE customer_id = 'heap';
-SELECT count(*) FROM meter.credit_ledger WHERE customer_id = 'heap';
+INSERT INTO meter.credit_grant (customer_id, grant_id, kind, amount, valid, pool, created_at)
+SELECT 'pools', 'g' || n, 'promotion', 1, daterange(date '2020-01-01' + n, date '2020-01-02' + n), 'pool ' || n, '2019-12-01 00:00+00' FROM generate_series(1, 600) AS n;
+SELECT pg_temp.act('pools', 'e1', '2026-01-20 12:00+00', 'chat');
+SELECT customer, granted, remaining, overage FROM pg_temp.balance WHERE customer = 'pools';
+SELECT event_id, credits, covered, overage FROM meter.credit_ledger_event WHERE customer_id IN ('pools', 'emma') ORDER BY customer_id;
+SELECT count(*) FROM meter.credit_problem WHERE customer_id = 'pools' AND problem LIKE 'too many%';
+SELECT count(*) FROM meter.credit_ledger WHERE customer_id IN ('heap', 'pools');
 SELECT count(*) FROM meter.credit_lot_balance WHERE customer_id = 'heap';
 SELECT count(*) FROM meter.top_up_due WHERE customer_id = 'heap';
+
+-- Usage in a table that is only attached is reported and not billed: it takes no credits.
+CREATE TABLE log (customer text, at timestamptz, actions integer);
+INSERT INTO log VALUES ('cora', '2026-02-01 12:00+00', 1);
+SELECT meter.attach('log', 'customer', 'at', quantities => '{"actions": "actions"}', action => '''chat''') IS NOT NULL AS attached;
+SELECT usage_date, action, credits FROM meter.usage_by_day WHERE customer_id = 'cora';
+SELECT granted, spent, remaining, overage FROM meter.credit_balance WHERE customer_id = 'cora';
 
 -- Whoever reads balances needs no right to events, prices and grants.
 CREATE ROLE meter_regress_reader;

@@ -132,17 +132,17 @@ BEGIN
             segments := segments || jsonb_build_object('from', utc(bounds[k]), 'to', utc(coalesce(bounds[k + 1], bounds[k])),
                 'balance_at_start', num(meter.balance(before, bounds[k])), 'balances', grant_balances(before, bounds[k]),
                 'usage', num(meter.consumed(wallet) - meter.consumed(before)),
-                'overage', num(meter.overage(wallet, coalesce(bounds[k + 1] - moment, bounds[k]))));
+                'overage', num(meter.overage_at(wallet, coalesce(bounds[k + 1] - moment, bounds[k]))));
         END LOOP;
         EXIT WHEN n = cardinality(stops);
         balances := grant_balances(wallet, greatest(stops[n] - moment, phase_starts));
-        overage := meter.overage(wallet, greatest(stops[n] - moment, phase_starts));
+        overage := meter.overage_at(wallet, greatest(stops[n] - moment, phase_starts));
         phase_starts := stops[n];
     END LOOP;
 
     got := jsonb_build_object(
         'balances', grant_balances(wallet, greatest(upto - moment, phase_starts)),
-        'overage', num(meter.overage(wallet, greatest(upto - moment, phase_starts))),
+        'overage', num(meter.overage_at(wallet, greatest(upto - moment, phase_starts))),
         'total_balance', num(meter.balance(wallet, greatest(upto - moment, phase_starts))),
         'total_grant_usage', (SELECT num(coalesce(sum(spent), 0)) FROM meter.lots(wallet)),
         'usage_since', utc(phase_starts),
