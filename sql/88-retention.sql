@@ -10,18 +10,31 @@
 
 CREATE FUNCTION meter.purgeable_until(customer_id text) RETURNS date
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN date 'infinity';
-COMMENT ON FUNCTION meter.purgeable_until(text) IS 'The date before which the customer''s events may be purged: infinity for one that is never invoiced, as all are without invoices; for others meter.closed_until.';
+BEGIN ATOMIC
+	WITH reach AS (
+		SELECT coalesce(least(
+			(SELECT account.billed_until FROM meter.billing_account AS account WHERE account.customer_id = purgeable_until.customer_id),
+			(SELECT min(mark.since) FROM meter.invoice_mark AS mark WHERE mark.customer_id = purgeable_until.customer_id)), '-infinity') AS since
+	)
+	SELECT coalesce(min(CASE WHEN reach.since < lower(subscription.valid) THEN lower(subscription.valid) ELSE greatest(lower(subscription.valid), meter.period_start(reach.since, subscription.anchor, plan.every)) END), 'infinity')
+	FROM reach
+	JOIN meter.subscription
+		ON subscription.customer_id = purgeable_until.customer_id
+		AND NOT isempty(subscription.valid)
+		AND (upper_inf(subscription.valid) OR upper(subscription.valid) > reach.since)
+	JOIN meter.plan USING (plan, version);
+END;
+COMMENT ON FUNCTION meter.purgeable_until(text) IS 'The date before which the customer''s events may be purged: the start of its first period that is not invoiced yet, or has to be rated again. infinity for one that is never invoiced any more.';
 
 CREATE FUNCTION meter.keep_before_purge(horizon date, before date) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	/* What later periods need of the days from the present horizon to the next one is taken from the events here. */
+	PERFORM meter.carry_events(before);
 END
 $$;
-COMMENT ON FUNCTION meter.keep_before_purge(date, date) IS 'Keeps what is needed of the events of days from the present horizon until before the next one, besides usage_daily. Called before the horizon is moved, and all such events are rolled up and there.';
+COMMENT ON FUNCTION meter.keep_before_purge(date, date) IS 'Keeps what is needed of the events of days from the present horizon until before the next one, besides usage_daily: what recurring metrics go on from. Called before the horizon is moved, and all such events are rolled up and there.';
 
 /* By facts alone, which nobody but a purge makes: so nothing has to say that it is one. */
 CREATE FUNCTION meter.is_purgeable(usage_date date, txid bigint, received_at timestamptz) RETURNS boolean

@@ -145,6 +145,7 @@ BEGIN
 			asked.until + 1) AS part
 		WHERE subscription.customer_id = ANY (customers)
 			AND NOT part.trial
+			AND CASE WHEN lower(part.period) < (SELECT purged.horizon FROM meter.horizon AS purged) THEN NOT meter.is_frozen(subscription.customer_id, plan.plan, plan.version, part.period) ELSE true END
 	), item AS MATERIALIZED (
 		SELECT
 			part.*,

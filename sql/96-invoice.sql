@@ -337,15 +337,16 @@ BEGIN
 		AND line.line_number = invoiced.last_number
 	JOIN meter.invoice ON invoice.invoice_id = line.invoice_id
 	WHERE invoiced.amount <> 0
-		/* A part that is there, and closed, was not asked for. */
+		/* A part that is there, and closed, was not asked for, or cannot be measured any more. */
 		AND NOT EXISTS (
 			SELECT FROM meter.subscription
 			JOIN meter.plan USING (plan, version)
 			CROSS JOIN LATERAL meter.subscription_parts(subscription.valid, subscription.trial_until, subscription.anchor, plan.every, invoiced.period_start, invoiced.period_start + 1) AS part
 			WHERE subscription.subscription_id = invoiced.subscription_id
 				AND lower(part.period) = invoiced.period_start
-				AND upper(part.period) <= invoiced.since
-				AND NOT part.trial)
+				AND NOT part.trial
+				AND (upper(part.period) <= invoiced.since
+					OR lower(part.period) < (SELECT purged.horizon FROM meter.horizon AS purged) AND meter.is_frozen(subscription.customer_id, plan.plan, plan.version, part.period)))
 		AND NOT EXISTS (
 			SELECT FROM rated
 			WHERE rated.subscription_id = invoiced.subscription_id

@@ -110,6 +110,17 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION meter.subscription_parts(daterange, date, date, interval, date, date) IS 'The billing periods of a subscription that end after since and begin before until (finite), cut where it starts or ends or its trial does: the part, the whole period that it is of, and whether it is trial.';
 
+CREATE FUNCTION meter.is_frozen(customer_id text, plan text, version integer, period daterange) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN upper(period) <= (SELECT account.billed_until FROM meter.billing_account AS account WHERE account.customer_id = is_frozen.customer_id)
+	AND EXISTS (
+		SELECT FROM meter.plan_item AS item
+		JOIN meter.metric USING (metric)
+		WHERE item.plan = is_frozen.plan
+			AND item.version = is_frozen.version
+			AND meter.in_events(metric.aggregation, metric.tags, item.dimension));
+COMMENT ON FUNCTION meter.is_frozen(text, text, integer, daterange) IS 'Of a part of a period that begins before the horizon of purges: whether it stays as it was invoiced, since what it was measured in may be purged. Parts that are measured in the roll-up alone are rated again like any other.';
+
 CREATE FUNCTION meter.seat_spans(subscription_id bigint, plan_item text, period daterange) RETURNS TABLE (span daterange, seats numeric)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 2
 BEGIN ATOMIC

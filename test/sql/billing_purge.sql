@@ -1,0 +1,32 @@
+-- Purging beside billing: what is not invoiced stays, what recurring metrics go on from is kept, and closed periods stay as they are.
+\set VERBOSITY terse
+SET timezone = 'UTC';
+SET datestyle = 'ISO';
+
+INSERT INTO meter.metric (metric, aggregation, unit, key, recurring) VALUES ('tokens', 'sum', 'input_tokens', NULL, false), ('largest', 'max', 'input_tokens', NULL, false), ('gb', 'latest', 'gb', 'tag:bucket', true);
+INSERT INTO meter.plan (plan, currency, family) VALUES ('rolled', 'USD', 'rolled'), ('events', 'USD', 'events');
+INSERT INTO meter.plan_item (plan, plan_item, kind, metric, tariff) VALUES ('rolled', 'tokens', 'usage', 'tokens', 'at 1'), ('events', 'largest', 'usage', 'largest', 'at 1'), ('events', 'gb', 'usage', 'gb', 'at 1');
+SELECT meter.subscribe('a', 'rolled', since => '2023-01-01') AS rolled, meter.subscribe('a', 'events', since => '2023-01-01') AS events, meter.subscribe('b', 'events', since => '2023-01-01', until => '2023-02-01') AS b \gset
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage, tags) VALUES
+	('a', '1', '2023-01-05 00:00+00', '{"input_tokens": 5}', NULL), ('a', '2', '2023-01-06 00:00+00', '{"gb": 3}', '{"bucket": "x"}'), ('a', '3', '2023-01-07 00:00+00', '{"gb": 4}', '{"bucket": "y"}'), ('a', '4', '2023-01-08 00:00+00', '{"gb": 1}', '{"bucket": "x"}'),
+	('a', '5', '2023-02-05 00:00+00', '{"input_tokens": 7}', NULL), ('b', '1', '2023-01-05 00:00+00', '{"input_tokens": 5}', NULL), ('c', '1', '2023-01-05 00:00+00', '{"input_tokens": 5}', NULL);
+DO $$ BEGIN FOR i IN 1..600 LOOP PERFORM meter.refresh_now(); EXIT WHEN NOT EXISTS (SELECT FROM meter.unconsumed_event); COMMIT; PERFORM pg_sleep(0.05); END LOOP; END $$;
+SELECT meter.purgeable_until('a'), meter.purgeable_until('b'), meter.purgeable_until('c');
+CALL meter.purge_events('2023-02-01');
+CALL meter.close_periods(upto => '2023-02-10', as_of => '2023-06-01 00:00+00');
+SELECT meter.purgeable_until('a'), meter.purgeable_until('b'), meter.purgeable_until('c');
+-- A mark has to be dealt with first.
+INSERT INTO meter.subscription_override (subscription_id, plan_item, tariff) VALUES (:rolled, 'tokens', 'at 2');
+SELECT meter.purgeable_until('a');
+CALL meter.close_periods(upto => '2023-02-10', as_of => '2023-06-01 00:00+00');
+CALL meter.purge_events('2023-02-01');
+SELECT customer_id, event_id FROM meter.usage_event ORDER BY customer_id, event_id;
+SELECT metric, event_id FROM meter.carried_event ORDER BY event_id;
+-- February goes on from what was there.
+SELECT plan_item, measured, amount FROM meter.preview_lines('a', '2023-02-15 00:00+00') WHERE lower(period) = '2023-02-01' ORDER BY plan_item;
+-- A late change reaches the part that is measured in the roll-up, and leaves the other.
+UPDATE meter.subscription_override SET tariff = 'at 3' WHERE subscription_id = :rolled;
+INSERT INTO meter.subscription_override (subscription_id, plan_item, tariff) VALUES (:events, 'largest', 'at 3');
+CALL meter.close_periods(upto => '2023-02-10', as_of => '2023-06-01 00:00+00');
+SELECT plan_item, period, revision, measured, amount FROM meter.invoice_line WHERE customer_id = 'a' ORDER BY plan_item, revision;
+SELECT plan_item, invoiced, amount FROM meter.preview_lines('a', '2023-02-15 00:00+00') WHERE lower(period) = '2023-01-01' ORDER BY plan_item;
