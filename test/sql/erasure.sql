@@ -22,7 +22,7 @@ GROUP BY usage_date, item, action, variant, outcome, request_class;
 
 -- Which column of which table goes, and how. Whoever adds a table with a customer_id sees here what becomes of it.
 TABLE meter.personal_column ORDER BY relation::text COLLATE "C", column_name COLLATE "C";
--- No column that looks like a person is left out: an item's name is none.
+-- No column that looks like a person is left out: an item has none, and what an attachment reads is an expression.
 SELECT class.relname, attribute.attname
 FROM pg_class AS class
 JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
