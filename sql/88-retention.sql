@@ -417,6 +417,7 @@ SELECT
 		WHEN identified.table_name = 'event_conflict' THEN 'deleted'
 		WHEN attribute.attname LIKE '%customer_id' THEN 'renamed'
 		WHEN attribute.attname IN ('event_id', 'reverses', 'reversal', 'replacement') THEN 'hashed'
+		WHEN attribute.attname LIKE '%\_reason' THEN 'replaced'
 		WHEN NOT attribute.attnotnull THEN 'emptied'
 		ELSE 'kept'
 	END AS erased
@@ -427,8 +428,9 @@ WHERE attribute.attnum > 0
 	AND (identified.table_name = 'event_conflict' AND attribute.attname = 'customer_id'
 		OR identified.table_name <> 'event_conflict'
 		AND (attribute.attname LIKE '%customer_id'
+			OR attribute.attname LIKE '%\_reason'
 			OR attribute.attname IN ('event_id', 'reverses', 'reversal', 'replacement', 'name', 'user_id', 'workflow_id', 'tags', 'reason', 'detail', 'note', 'content', 'payload')));
-COMMENT ON VIEW meter.personal_column IS 'What meter.erase_customer does with which columns, for every table of the extension that has a customer_id: renamed to the pseudonym, hashed with a salt that nobody keeps, emptied, kept as it has to have a value; or the row is deleted. A column goes by its name: what is of a person is called name, user_id, workflow_id, tags, reason, detail, note, content or payload, and what names an event event_id, reverses, reversal or replacement.';
+COMMENT ON VIEW meter.personal_column IS 'What meter.erase_customer does with which columns, for every table of the extension that has a customer_id: renamed to the pseudonym, hashed with a salt that nobody keeps, replaced by the word erased, emptied, kept as it has to have a value; or the row is deleted. A column goes by its name: what is of a person is called name, user_id, workflow_id, tags, reason or anything that ends in _reason, detail, note, content or payload, and what names an event event_id, reverses, reversal or replacement.';
 
 CREATE FUNCTION meter.is_erasure(relation regclass, old_row jsonb, new_row jsonb) RETURNS boolean
 LANGUAGE sql STABLE
@@ -471,6 +473,7 @@ BEGIN
 			string_agg(CASE erased
 				WHEN 'renamed' THEN format('%1$I = CASE WHEN %1$I = $1 THEN $2 ELSE %1$I END', column_name)
 				WHEN 'hashed' THEN format('%1$I = encode(sha256(convert_to($3 || %1$I, ''UTF8'')), ''hex'')', column_name)
+				WHEN 'replaced' THEN format('%1$I = CASE WHEN %1$I IS NOT NULL THEN ''erased'' END', column_name)
 				WHEN 'emptied' THEN format('%I = NULL', column_name)
 			END, ', ' ORDER BY column_name) AS assignments,
 			string_agg(format('%I = $1', column_name), ' OR ') FILTER (WHERE column_name LIKE '%customer_id') AS condition

@@ -250,6 +250,9 @@ DECLARE
 	tomorrow CONSTANT date := meter.customer_date(NEW.customer_id, clock_timestamp()) + 1;
 	last_date date;
 BEGIN
+	IF meter.is_erasure(TG_RELID, to_jsonb(OLD), to_jsonb(NEW)) THEN
+		RETURN NEW;
+	END IF;
 	IF TG_TABLE_NAME = 'credit_grant' THEN
 		IF OLD.voided_on IS NOT NULL THEN
 			RAISE EXCEPTION 'grant "%" of customer "%" has been voided already', OLD.grant_id, OLD.customer_id
@@ -292,6 +295,11 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	IF TG_OP = 'UPDATE' THEN
+		IF meter.is_erasure(TG_RELID, to_jsonb(OLD), to_jsonb(NEW)) THEN
+			RETURN NEW;
+		END IF;
+	END IF;
 	IF TG_TABLE_NAME = 'credit_grant' THEN
 		RAISE EXCEPTION 'grant "%" of customer "%" cannot be changed or deleted', OLD.grant_id, OLD.customer_id
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'meter.void_grant voids it from the next date on.';
@@ -300,7 +308,7 @@ BEGIN
 		USING ERRCODE = 'invalid_parameter_value', HINT = 'meter.end_allotment ends it; insert the changed one as a further row.';
 END
 $$;
-COMMENT ON FUNCTION meter.keep_credits() IS 'Trigger of credit_grant and credit_allotment: refuses to delete a row, and to change anything but its end and its note.';
+COMMENT ON FUNCTION meter.keep_credits() IS 'Trigger of credit_grant and credit_allotment: refuses to delete a row, and to change anything but its end and its note; an erasure renames.';
 REVOKE ALL ON FUNCTION meter.begin_credits(), meter.end_credits(), meter.keep_credits() FROM PUBLIC;
 
 CREATE TRIGGER begin_credits BEFORE INSERT ON meter.credit_grant

@@ -22,7 +22,7 @@ GROUP BY usage_date, item, action, variant, outcome, request_class;
 
 -- Which column of which table goes, and how. Whoever adds a table with a customer_id sees here what becomes of it.
 TABLE meter.personal_column ORDER BY relation::text COLLATE "C", column_name COLLATE "C";
--- No column that looks like a person is left out: an item's name is none.
+-- No column that looks like a person is left out: an item has none, and what an attachment reads is an expression.
 SELECT class.relname, attribute.attname
 FROM pg_class AS class
 JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
@@ -46,6 +46,9 @@ SELECT meter.amend_event('ann@secret.example', 'secret-4', '{"usage": {"requests
 SELECT meter.record('ann@secret.example', 'secret-5', '2020-03-02 00:00+00', 'i', '{"requests": 99}');
 INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('ann@secret.example', 'secret-tail', '2020-03-09 00:00+00', 'i', '{"requests": 5}');
 SELECT meter.mark_usage('ann@secret.example', NULL, NULL, '2020-03-02', '2020-03-03');
+SELECT meter.grant_credits('ann@secret.example', 'g1', 'purchase', 100, '[2020-03-01,)', paid => 10, currency => 'EUR', note => 'secret note');
+SELECT meter.grant_credits('ann@secret.example', 'g2', 'promotion', 50, note => 'secret note');
+SELECT meter.void_grant('ann@secret.example', 'g2', 'secret reason') IS NOT NULL AS voided;
 CREATE TEMP TABLE before AS TABLE pg_temp.sums;
 
 -- Nobody else renames, and nobody who is not there is erased.
@@ -76,6 +79,7 @@ $$;
 CALL pg_temp.look_for('secret');
 SELECT operation, customer_id LIKE 'erased-%' AS of_pseudonym, reason, detail -> 'meter.usage_event' AS events FROM meter.audit_log ORDER BY audit_id;
 SELECT count(*) FROM meter.erasure WHERE pseudonym LIKE 'erased-%';
+SELECT customer_id LIKE 'erased-%' AS erased, grant_id, amount, paid, void_reason FROM meter.credit_grant ORDER BY grant_id;
 SELECT customer_id LIKE 'erased-%' AS erased, name, currency, segment FROM meter.customer ORDER BY segment, name;
 
 -- Life goes on under the pseudonym: the roll-up, the corrections, and what had been done can be undone.
