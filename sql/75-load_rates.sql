@@ -404,7 +404,7 @@ BEGIN
 			AND NOT EXISTS (SELECT FROM placed WHERE placed.rate_id = kept.rate_id)
 	)
 	SELECT array_agg(
-		ROW(rate_id, load_rates.card, item, unit, price, per, valid, 'standard', context_from, daily_from, daily_until, load_rates.precedence, load_rates.source, listed, as_of)::meter.rate)
+		ROW(rate_id, load_rates.card, item, unit, price, per, valid, 'standard', context_from, daily_from, daily_until, load_rates.precedence, load_rates.source, listed, as_of, clock_timestamp())::meter.rate)
 	INTO wanted
 	FROM result;
 

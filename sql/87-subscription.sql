@@ -286,12 +286,42 @@ REVOKE ALL ON FUNCTION meter.use_plan(), meter.mark_subscription(), meter.mark_s
 
 CREATE TRIGGER use_plan AFTER INSERT OR UPDATE OF plan, version ON meter.subscription
 	FOR EACH ROW EXECUTE FUNCTION meter.use_plan();
-CREATE TRIGGER mark_subscription AFTER INSERT OR UPDATE OR DELETE ON meter.subscription
+CREATE TRIGGER mark_inserted_or_deleted AFTER INSERT OR DELETE ON meter.subscription
 	FOR EACH ROW EXECUTE FUNCTION meter.mark_subscription();
-CREATE TRIGGER mark_subscription AFTER INSERT OR UPDATE OR DELETE ON meter.subscription_seat
+CREATE TRIGGER mark_updated AFTER UPDATE ON meter.subscription
+	FOR EACH ROW
+	WHEN ((OLD.subscription_id, OLD.family, OLD.plan, OLD.version, OLD.valid, OLD.anchor, OLD.price_since, OLD.trial_until)
+		IS DISTINCT FROM (NEW.subscription_id, NEW.family, NEW.plan, NEW.version, NEW.valid, NEW.anchor, NEW.price_since, NEW.trial_until))
+	EXECUTE FUNCTION meter.mark_subscription();
+CREATE TRIGGER mark_inserted_or_deleted AFTER INSERT OR DELETE ON meter.subscription_seat
 	FOR EACH ROW EXECUTE FUNCTION meter.mark_subscription_part();
-CREATE TRIGGER mark_subscription AFTER INSERT OR UPDATE OR DELETE ON meter.subscription_override
+CREATE TRIGGER mark_updated AFTER UPDATE ON meter.subscription_seat
+	FOR EACH ROW
+	WHEN ((OLD.subscription_id, OLD.plan_item, OLD.quantity, OLD.valid) IS DISTINCT FROM (NEW.subscription_id, NEW.plan_item, NEW.quantity, NEW.valid))
+	EXECUTE FUNCTION meter.mark_subscription_part();
+CREATE TRIGGER mark_inserted_or_deleted AFTER INSERT OR DELETE ON meter.subscription_override
 	FOR EACH ROW EXECUTE FUNCTION meter.mark_subscription_part();
+CREATE TRIGGER mark_updated AFTER UPDATE ON meter.subscription_override
+	FOR EACH ROW
+	WHEN ((OLD.subscription_id, OLD.plan_item, OLD.valid, OLD.tariff, OLD.amount, OLD.quantity, OLD.percent) IS DISTINCT FROM (NEW.subscription_id, NEW.plan_item, NEW.valid, NEW.tariff, NEW.amount, NEW.quantity, NEW.percent))
+	EXECUTE FUNCTION meter.mark_subscription_part();
+
+/* Of a customer that is erased: these tables name people, and have no customer_id that meter.personal_column finds. */
+CREATE FUNCTION meter.forget_subscriber() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE meter.subscription_seat SET holder = NULL WHERE subscription_id = NEW.subscription_id;
+	UPDATE meter.subscription_override SET reason = NULL WHERE subscription_id = NEW.subscription_id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.forget_subscriber() IS 'Trigger of meter.subscription: empties who sits on its seats and why it has overrides, where it goes to another customer_id, as meter.erase_customer does it.';
+REVOKE ALL ON FUNCTION meter.forget_subscriber() FROM PUBLIC;
+CREATE TRIGGER forget_subscriber AFTER UPDATE ON meter.subscription
+	FOR EACH ROW WHEN (OLD.customer_id <> NEW.customer_id) EXECUTE FUNCTION meter.forget_subscriber();
 
 CREATE FUNCTION meter.find_plan(plan text, version integer) RETURNS meter.plan
 LANGUAGE plpgsql STABLE

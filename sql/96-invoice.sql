@@ -193,6 +193,9 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	IF TG_OP = 'UPDATE' AND meter.is_erasure(TG_RELID, to_jsonb(OLD), to_jsonb(NEW)) THEN
+		RETURN NEW;
+	END IF;
 	/* The one way out: a superuser's void, which leaves all but its state as it was. */
 	IF TG_OP = 'UPDATE'
 		AND OLD.state = 'final'
@@ -208,7 +211,7 @@ BEGIN
 		USING ERRCODE = 'invalid_parameter_value', HINT = 'Usage that is corrected becomes an adjustment. meter.void_invoice, a superuser''s, writes a credit note.';
 END
 $$;
-COMMENT ON FUNCTION meter.keep_invoice() IS 'Trigger of meter.invoice: refuses to change or delete one that is final or void, but for a superuser''s meter.void_invoice.';
+COMMENT ON FUNCTION meter.keep_invoice() IS 'Trigger of meter.invoice: refuses to change or delete one that is final or void, but for a superuser''s meter.void_invoice, and the erasure of a customer.';
 
 CREATE TRIGGER keep_deleted BEFORE DELETE ON meter.invoice
 	FOR EACH ROW WHEN (OLD.state <> 'draft') EXECUTE FUNCTION meter.keep_invoice();
@@ -239,9 +242,13 @@ BEGIN
 		LIMIT 1;
 	WHEN 'UPDATE' THEN
 		SELECT invoice.invoice_id, invoice.state INTO kept
-		FROM (SELECT invoice_id FROM old_line UNION ALL SELECT invoice_id FROM new_line) AS changed
-		JOIN meter.invoice USING (invoice_id)
+		FROM old_line
+		FULL JOIN new_line
+			ON new_line.invoice_id = old_line.invoice_id
+			AND new_line.line_number = old_line.line_number
+		JOIN meter.invoice ON invoice.invoice_id IN (old_line.invoice_id, new_line.invoice_id)
 		WHERE invoice.state <> 'draft'
+			AND NOT meter.is_erasure(TG_RELID, to_jsonb(old_line), to_jsonb(new_line))
 		LIMIT 1;
 	WHEN 'TRUNCATE' THEN
 		SELECT invoice_id, state INTO kept

@@ -30,3 +30,15 @@ INSERT INTO meter.subscription_override (subscription_id, plan_item, tariff) VAL
 CALL meter.close_periods(upto => '2023-02-10', as_of => '2023-06-01 00:00+00');
 SELECT plan_item, period, revision, measured, amount FROM meter.invoice_line WHERE customer_id = 'a' ORDER BY plan_item, revision;
 SELECT plan_item, invoiced, amount FROM meter.preview_lines('a', '2023-02-15 00:00+00') WHERE lower(period) = '2023-01-01' ORDER BY plan_item;
+
+-- An erased customer's invoices stay as they are, without the name.
+INSERT INTO meter.subscription_seat (subscription_id, plan_item, holder) VALUES (:rolled, 'seats', 'Ann');
+UPDATE meter.subscription_override SET reason = 'as Ann said' WHERE subscription_id = :rolled;
+CALL meter.close_periods(upto => '2023-02-10', as_of => '2023-06-01 00:00+00');
+UPDATE meter.invoice_line SET customer_id = 'z' WHERE customer_id = 'a';
+SELECT meter.erase_customer('a', 'asked for');
+SELECT DISTINCT customer_id LIKE 'erased-%' AS erased FROM meter.invoice JOIN meter.invoice_line USING (invoice_id, customer_id) WHERE customer_id <> 'b';
+SELECT count(*), sum(total) FROM meter.invoice WHERE customer_id <> 'b';
+SELECT (SELECT count(*) FROM meter.subscription_seat WHERE holder IS NOT NULL) AS holders, (SELECT count(*) FROM meter.subscription_override WHERE reason IS NOT NULL) AS reasons, (SELECT count(*) FROM meter.invoice_mark) AS marks;
+CALL meter.close_periods(upto => '2023-02-10', as_of => '2023-06-01 00:00+00');
+SELECT count(*), sum(total) FROM meter.invoice WHERE customer_id <> 'b';
