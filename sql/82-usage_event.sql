@@ -124,7 +124,7 @@ COMMENT ON TABLE meter.audit_log IS 'Who did what to stored usage, when and why:
 COMMENT ON COLUMN meter.audit_log.audit_id IS 'A number to name the operation by.';
 COMMENT ON COLUMN meter.audit_log.done_at IS 'When.';
 COMMENT ON COLUMN meter.audit_log.done_by IS 'The role that was logged in.';
-COMMENT ON COLUMN meter.audit_log.operation IS 'What: void, amend, resolve, void_events, restore_events, purge_events, erase_customer.';
+COMMENT ON COLUMN meter.audit_log.operation IS 'What: void, amend, resolve, void_events, restore_events, refund, purge_events, erase_customer.';
 COMMENT ON COLUMN meter.audit_log.customer_id IS 'Whose usage. NULL: of several, or of all.';
 COMMENT ON COLUMN meter.audit_log.reason IS 'Why, as the caller said.';
 COMMENT ON COLUMN meter.audit_log.detail IS 'With what arguments and effect.';

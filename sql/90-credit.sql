@@ -434,11 +434,6 @@ END
 $$;
 COMMENT ON FUNCTION meter.end_allotment(text, text, text, date) IS 'Ends an allotment on a date, which is returned; without one on the customer''s next date, before which it cannot end. The lot of the period that this cuts short expires then; ones that were rolled over stay until their end. The same end again changes nothing; another one, and one of an allotment that ends by then anyway, are errors.';
 
-CREATE FUNCTION meter.refund_id(event_id text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN 'refund-' || CASE WHEN octet_length(event_id) <= 240 AND event_id COLLATE "C" !~ '@[0-9]+-[0-9]{2}-[0-9]{2}$' THEN event_id ELSE md5(event_id) END;
-COMMENT ON FUNCTION meter.refund_id(text) IS 'The grant_id of the refund of an event: refund- and its id. A very long id, and one that ends as those of recurring lots do, is its MD5.';
-
 CREATE FUNCTION meter.refund_event(customer_id text, event_id text, note text DEFAULT NULL, valid daterange DEFAULT NULL, priority integer DEFAULT 100) RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -450,6 +445,7 @@ DECLARE
 	earlier text;
 	credits numeric;
 	taken record;
+	refund text;
 BEGIN
 	/* However an event is named, and however often it was corrected, it is refunded once. */
 	LOOP
@@ -483,14 +479,19 @@ BEGIN
 	SELECT coalesce(max(action.credit_type), 'credit') AS credit_type, max(action.pool) AS pool INTO taken
 	FROM meter.action
 	WHERE action.action = present.action;
-	IF meter.grant_credits(customer_id, meter.refund_id(first_id), 'refund', credits, valid, taken.credit_type, taken.pool, priority, note => note, event_id => first_id) <> 'granted' THEN
+	INSERT INTO meter.audit_log (operation, customer_id, reason, detail)
+	VALUES ('refund', customer_id, note, jsonb_build_object('event_id', first_id, 'credits', credits))
+	RETURNING 'refund-' || audit_log.audit_id INTO refund;
+	BEGIN
+		PERFORM meter.grant_credits(customer_id, refund, 'refund', credits, valid, taken.credit_type, taken.pool, priority, note => note, event_id => first_id);
+	EXCEPTION WHEN unique_violation THEN
 		RAISE EXCEPTION 'event "%" has been refunded already', event_id
 			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Another session did it at the same time.';
-	END IF;
-	RETURN meter.refund_id(first_id);
+	END;
+	RETURN refund;
 END
 $$;
-COMMENT ON FUNCTION meter.refund_event(text, text, text, daterange, integer) IS 'Grants a customer the credits that an event took, in the type and pool of its action, and returns the grant_id. The event stays, and so do its cost and what it burned. It may be named by its first id however often it was corrected; it is refunded once. Without valid the refund can be burned from the customer''s present date on, for ever. An event that has no price in credits, took none, or was taken back is an error.';
+COMMENT ON FUNCTION meter.refund_event(text, text, text, daterange, integer) IS 'Grants a customer the credits that an event took, in the type and pool of its action, and returns the grant_id: refund- and the number of the operation in meter.audit_log. The event stays, and so do its cost and what it burned. It may be named by its first id however often it was corrected; it is refunded once. Without valid the refund can be burned from the customer''s present date on, for ever. An event that has no price in credits, took none, or was taken back is an error.';
 
 CREATE FUNCTION meter.allow_granting(role regrole) RETURNS void
 LANGUAGE plpgsql
@@ -499,7 +500,8 @@ AS $$
 BEGIN
 	EXECUTE format('GRANT SELECT, INSERT (customer_id, grant_id, credit_type, kind, amount, pool, priority, valid, paid, currency, rollover_max, rollover_until, event_id, note), UPDATE (void_reason, note) ON meter.credit_grant TO %s', role);
 	EXECUTE format('GRANT SELECT, INSERT (customer_id, allotment_id, credit_type, amount, pool, priority, anchor, every, valid, rollover_max, rollover_percent, rollover_periods, note), UPDATE (ended_on, end_reason, note) ON meter.credit_allotment TO %s', role);
-	EXECUTE format('GRANT SELECT ON meter.usage_event, meter.correction, meter.audit_log, meter.action, meter.event_card TO %s', role);
+	EXECUTE format('GRANT SELECT ON meter.usage_event, meter.correction, meter.action, meter.event_card TO %s', role);
+	EXECUTE format('GRANT SELECT, INSERT (operation, customer_id, reason, detail) ON meter.audit_log TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.grant_credits(text, text, text, numeric, daterange, text, text, integer, numeric, text, numeric, date, text, text), meter.void_grant(text, text, text), meter.end_allotment(text, text, text, date), meter.refund_event(text, text, text, daterange, integer) TO %s', role);
 END
 $$;

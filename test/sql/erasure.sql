@@ -49,6 +49,12 @@ SELECT meter.mark_usage('ann@secret.example', NULL, NULL, '2020-03-02', '2020-03
 SELECT meter.grant_credits('ann@secret.example', 'g1', 'purchase', 100, '[2020-03-01,)', paid => 10, currency => 'EUR', note => 'secret note');
 SELECT meter.grant_credits('ann@secret.example', 'g2', 'promotion', 50, note => 'secret note');
 SELECT meter.void_grant('ann@secret.example', 'g2', 'secret reason') IS NOT NULL AS voided;
+INSERT INTO meter.credit_allotment (customer_id, allotment_id, amount, valid, note) VALUES ('ann@secret.example', 'base', 10, '[2020-03-02,)', 'secret note');
+SELECT meter.end_allotment('ann@secret.example', 'base', 'secret reason') IS NOT NULL AS ended, meter.refund_event('ann@secret.example', 'secret-7', 'secret note') IS NOT NULL AS refunded;
+INSERT INTO meter.top_up_rule (customer_id, threshold, amount) VALUES ('ann@secret.example', 1000, 1);
+CREATE VIEW pg_temp.credits AS
+SELECT granted, spent, expired, remaining, overage, recognised, deferred, (SELECT count(*) FROM meter.credit_ledger) AS entries, (SELECT count(*) FROM meter.top_up_due) AS due FROM meter.credit_balance;
+CREATE TEMP TABLE credits_before AS TABLE pg_temp.credits;
 CREATE TEMP TABLE before AS TABLE pg_temp.sums;
 
 -- Nobody else renames, and nobody who is not there is erased.
@@ -60,6 +66,8 @@ ROLLBACK;
 
 SELECT meter.erase_customer('ann@secret.example', 'request 17');
 (TABLE pg_temp.sums EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE pg_temp.sums);
+(TABLE pg_temp.credits EXCEPT TABLE credits_before) UNION ALL (TABLE credits_before EXCEPT TABLE pg_temp.credits);
+TABLE meter.credit_problem;
 SELECT * FROM meter.audit();
 -- Nothing of hers is in any row of any table; there was some in each of those with a customer_id.
 CREATE PROCEDURE pg_temp.look_for(word text)
@@ -79,7 +87,7 @@ $$;
 CALL pg_temp.look_for('secret');
 SELECT operation, customer_id LIKE 'erased-%' AS of_pseudonym, reason, detail -> 'meter.usage_event' AS events FROM meter.audit_log ORDER BY audit_id;
 SELECT count(*) FROM meter.erasure WHERE pseudonym LIKE 'erased-%';
-SELECT customer_id LIKE 'erased-%' AS erased, grant_id, amount, paid, void_reason FROM meter.credit_grant ORDER BY grant_id;
+SELECT customer_id LIKE 'erased-%' AS erased, kind, amount, paid, void_reason FROM meter.credit_grant ORDER BY kind;
 SELECT customer_id LIKE 'erased-%' AS erased, name, currency, segment FROM meter.customer ORDER BY segment, name;
 
 -- Life goes on under the pseudonym: the roll-up, the corrections, and what had been done can be undone.
