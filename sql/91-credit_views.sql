@@ -391,8 +391,21 @@ COMMENT ON COLUMN meter.credit_ledger.paid IS 'What was paid for the lot, in the
 COMMENT ON COLUMN meter.credit_ledger.recognised IS 'The part of it that became revenue by this entry: in proportion to what was burned, expired or voided, settled so that the entries of a lot add up to what was paid.';
 COMMENT ON COLUMN meter.credit_ledger.entry_at IS 'The first instant of the date: lots begin and end there, and a day''s usage is burned there.';
 
+/* What was purged has been burned before the first event that is there. */
 CREATE VIEW meter.credit_ledger_event AS
-WITH rated AS (
+WITH held AS (
+	SELECT account.customer_id, account.credit_type, coalesce(burned.wallet, account.granted) AS wallet
+	FROM meter.credit_account AS account
+	LEFT JOIN meter.customer_zone_span AS span
+		ON span.customer_id = account.customer_id
+		AND (SELECT horizon FROM meter.horizon) BETWEEN span.first_date AND span.last_date
+	CROSS JOIN LATERAL (
+		SELECT meter.burn(account.granted, taken.starts, taken.credits, taken.pool) AS wallet
+		FROM unnest(account.starts, account.credits, account.pools) AS taken (starts, credits, pool)
+		WHERE isfinite((SELECT horizon FROM meter.horizon))
+			AND taken.starts < least(greatest(meter.date_start((SELECT horizon FROM meter.horizon), coalesce(span.timezone, (SELECT timezone FROM meter.setting), 'UTC')), span.starts), span.ends)
+	) AS burned
+), rated AS (
 	SELECT
 		event.customer_id,
 		coalesce(action.credit_type, 'credit') AS credit_type,
@@ -406,15 +419,16 @@ WITH rated AS (
 	LEFT JOIN meter.action USING (action)
 	WHERE event.credited_action IS NOT NULL
 		AND event.occurred_at <= now()
+		AND event.usage_date >= (SELECT horizon FROM meter.horizon)
 ), covered AS (
 	SELECT
 		rated.*,
-		meter.coverage(CASE WHEN account.customer_id IS NULL THEN '{}' ELSE account.granted END, rated.occurred_at, rated.credits, rated.pool)
+		meter.coverage(CASE WHEN held.customer_id IS NULL THEN '{}' ELSE held.wallet END, rated.occurred_at, rated.credits, rated.pool)
 			OVER (PARTITION BY rated.customer_id, rated.credit_type ORDER BY rated.occurred_at, rated.event_id) AS coverage
 	FROM rated
-	LEFT JOIN meter.credit_account AS account
-		ON account.customer_id = rated.customer_id
-		AND account.credit_type = rated.credit_type
+	LEFT JOIN held
+		ON held.customer_id = rated.customer_id
+		AND held.credit_type = rated.credit_type
 )
 SELECT
 	customer_id, credit_type, event_id, occurred_at, usage_date, action, pool, credits,
@@ -422,7 +436,7 @@ SELECT
 	(coverage).overage,
 	(coverage).balance
 FROM covered;
-COMMENT ON VIEW meter.credit_ledger_event IS 'What each event took in credits and how much of that lots covered, in the order of occurred_at and event_id, with the balance after it. Adds up to meter.credit_balance: covered to spent, overage to overage. Reversals take back. credits is NULL where the action has no rate in card credit. Events to come are left out. It reads events one by one: filter on customer_id.';
+COMMENT ON VIEW meter.credit_ledger_event IS 'What each event took in credits and how much of that lots covered, in the order of occurred_at and event_id, with the balance after it. Adds up to meter.credit_balance, where nothing is purged: covered to spent, overage to overage. Reversals take back. credits is NULL where the action has no rate in card credit. Events to come are left out, and so are purged ones, whose days are burned before the first one. It reads events one by one: filter on customer_id.';
 
 CREATE VIEW meter.credit_revenue AS
 SELECT

@@ -235,3 +235,11 @@ $$;
 SELECT (SELECT count(*) FROM meter.usage_daily) > 30 * (SELECT count(*) FROM meter.usage_daily WHERE customer_id = 'c8') AS others;
 SELECT view, pg_temp.reads_others(view, 'c8')
 FROM unnest('{credit_lot,credit_account,credit_wallet,credit_balance,credit_lot_balance,credit_ledger,credit_ledger_event,credit_revenue,top_up_due}'::text[]) AS view;
+
+-- A purge of events changes no balance, no statement, and nothing of the events that are left.
+CREATE TEMP TABLE events_before AS SELECT * FROM meter.credit_ledger_event WHERE usage_date >= '2026-03-05';
+CALL meter.purge_events('2026-03-05');
+SELECT min(usage_date), count(*) < 4000 AS purged FROM meter.dated_event;
+SELECT count(*) FROM ((TABLE events_before EXCEPT TABLE meter.credit_ledger_event) UNION ALL (TABLE meter.credit_ledger_event EXCEPT TABLE events_before)) AS differs;
+(TABLE shown EXCEPT TABLE meter.credit_balance) UNION ALL (TABLE meter.credit_balance EXCEPT TABLE shown);
+SELECT count(*) FROM ((TABLE stated EXCEPT TABLE meter.credit_ledger) UNION ALL (TABLE meter.credit_ledger EXCEPT TABLE stated)) AS differs;
