@@ -552,7 +552,12 @@ BEGIN
 		RAISE EXCEPTION 'periods can be closed at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	/* Excludes a refresh, see meter.lock_usage_daily. */
+	/*
+	 * A change of a subscription either is seen here, or sees how far its customer is
+	 * billed, and marks what it touches. The next lock excludes a refresh, see
+	 * meter.lock_usage_daily.
+	 */
+	LOCK TABLE meter.subscription, meter.subscription_seat, meter.subscription_override IN SHARE MODE;
 	LOCK TABLE meter.billing_account IN ROW EXCLUSIVE MODE;
 	locked := ARRAY(
 		SELECT customer_id
