@@ -44,7 +44,8 @@ BEGIN ATOMIC
 	SELECT account.customer_id, mark_invoices.since
 	FROM meter.billing_account AS account
 	WHERE account.customer_id = mark_invoices.customer_id
-		AND account.billed_until > mark_invoices.since;
+		/* An older snapshot does not know how far that is by now. */
+		AND (account.billed_until > mark_invoices.since OR current_setting('transaction_isolation') <> 'read committed');
 END;
 COMMENT ON FUNCTION meter.mark_invoices(text, date) IS 'Has the closed periods of a customer that end after a date rated again, where any are.';
 REVOKE ALL ON FUNCTION meter.mark_invoices(text, date) FROM PUBLIC;

@@ -472,7 +472,7 @@ BEGIN
 			least(wanted.total, sum(wanted.amount) OVER reached - wanted.amount) AS reached_before
 		FROM wanted
 		WHERE kind = 'discount'
-		WINDOW reached AS (PARTITION BY wanted.subscription_id, wanted.period_start ORDER BY wanted.percent IS NULL, wanted.position, wanted.plan_item ROWS UNBOUNDED PRECEDING)
+		WINDOW reached AS (PARTITION BY wanted.subscription_id, wanted.period_start ORDER BY wanted.percent IS NULL, wanted.position, wanted.plan_item COLLATE "C" ROWS UNBOUNDED PRECEDING)
 	), net AS (
 		SELECT discounted.subscription_id, discounted.period_start, max(discounted.reached) AS discount
 		FROM discounted
@@ -480,8 +480,8 @@ BEGIN
 	), capped AS (
 		SELECT
 			wanted.*,
-			greatest(0, max(wanted.total - coalesce(net.discount, 0) - wanted.amount) OVER (PARTITION BY wanted.subscription_id, wanted.period_start ORDER BY wanted.position, wanted.plan_item ROWS UNBOUNDED PRECEDING)) AS reached,
-			greatest(0, coalesce(max(wanted.total - coalesce(net.discount, 0) - wanted.amount) OVER (PARTITION BY wanted.subscription_id, wanted.period_start ORDER BY wanted.position, wanted.plan_item ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)) AS reached_before
+			greatest(0, max(wanted.total - coalesce(net.discount, 0) - wanted.amount) OVER (PARTITION BY wanted.subscription_id, wanted.period_start ORDER BY wanted.position, wanted.plan_item COLLATE "C" ROWS UNBOUNDED PRECEDING)) AS reached,
+			greatest(0, coalesce(max(wanted.total - coalesce(net.discount, 0) - wanted.amount) OVER (PARTITION BY wanted.subscription_id, wanted.period_start ORDER BY wanted.position, wanted.plan_item COLLATE "C" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)) AS reached_before
 		FROM wanted
 		LEFT JOIN net USING (subscription_id, period_start)
 		WHERE wanted.kind = 'cap'

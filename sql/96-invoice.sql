@@ -552,7 +552,12 @@ BEGIN
 		RAISE EXCEPTION 'periods can be closed at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	/* Excludes a refresh, see meter.lock_usage_daily. */
+	/*
+	 * A change of a subscription either is seen here, or sees how far its customer is
+	 * billed, and marks what it touches. The next lock excludes a refresh, see
+	 * meter.lock_usage_daily.
+	 */
+	LOCK TABLE meter.subscription, meter.subscription_seat, meter.subscription_override IN SHARE MODE;
 	LOCK TABLE meter.billing_account IN ROW EXCLUSIVE MODE;
 	locked := ARRAY(
 		SELECT customer_id
@@ -633,7 +638,7 @@ BEGIN
 		INSERT INTO meter.invoice_line (invoice_id, line_number, customer_id, subscription_id, period_start, plan_item, line_group, revision, adjustment, plan, version, kind, description, period, service, metric, measured, included, quantity, tariff, exact_amount, rated_amount, amount)
 		SELECT
 			header.invoice_id,
-			row_number() OVER (PARTITION BY header.invoice_id ORDER BY line.adjustment, lower(line.period), line.subscription_id, line.position, line.plan_item, line.line_group),
+			row_number() OVER (PARTITION BY header.invoice_id ORDER BY line.adjustment, lower(line.period), line.subscription_id, line.position, line.plan_item COLLATE "C", line.line_group COLLATE "C"),
 			line.customer_id, line.subscription_id, lower(line.period), line.plan_item, line.line_group, line.revision, line.adjustment, line.plan, line.version, line.kind, line.description, line.period, line.service,
 			line.metric, line.measured, line.included, line.quantity, line.tariff, line.exact_amount, line.rated_amount, line.amount
 		FROM new_line AS line
