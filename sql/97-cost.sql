@@ -8,9 +8,9 @@
 
 CREATE TABLE meter.fx_rate (
 	currency text NOT NULL
-		CONSTRAINT fx_rate_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0),
+		CONSTRAINT fx_rate_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0),
 	quote text NOT NULL
-		CONSTRAINT fx_rate_quote_is_iso_4217 CHECK (meter.currency_digits(quote) >= 0),
+		CONSTRAINT fx_rate_quote_is_iso_4217 CHECK (quote COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(quote) >= 0),
 	rate_date date NOT NULL
 		CONSTRAINT fx_rate_date_is_finite CHECK (isfinite(rate_date)),
 	rate numeric NOT NULL
@@ -32,12 +32,14 @@ COMMENT ON COLUMN meter.fx_rate.source IS 'Where the rate is from.';
 CREATE TABLE meter.shared_cost (
 	shared_cost_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	period daterange NOT NULL
-		CONSTRAINT shared_cost_period_is_bounded CHECK (isfinite(lower(period)) AND isfinite(upper(period)) AND NOT isempty(period)),
+		CONSTRAINT shared_cost_period_is_bounded CHECK (NOT isempty(period) AND coalesce(isfinite(lower(period)) AND isfinite(upper(period)), period IS NULL)),
 	layer text NOT NULL
 		CONSTRAINT shared_cost_layer_is_not_empty CHECK (layer <> ''),
 	amount numeric NOT NULL
+		CONSTRAINT shared_cost_amount_is_in_range CHECK (abs(amount) <= 1000000000000000)
 		CONSTRAINT shared_cost_amount_is_in_whole_minor_units CHECK (amount = meter.round_money(amount, currency)),
-	currency text NOT NULL,
+	currency text NOT NULL
+		CONSTRAINT shared_cost_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0),
 	basis text NOT NULL
 		CONSTRAINT shared_cost_basis_is_known CHECK (basis IN ('usage', 'customers', 'revenue')),
 	description text
@@ -56,13 +58,14 @@ CREATE TABLE meter.provider_bill (
 	provider text NOT NULL
 		CONSTRAINT provider_bill_provider_is_not_empty CHECK (provider <> ''),
 	period daterange NOT NULL
-		CONSTRAINT provider_bill_period_is_bounded CHECK (isfinite(lower(period)) AND isfinite(upper(period)) AND NOT isempty(period)),
+		CONSTRAINT provider_bill_period_is_bounded CHECK (NOT isempty(period) AND coalesce(isfinite(lower(period)) AND isfinite(upper(period)), period IS NULL)),
 	item text
 		CONSTRAINT provider_bill_item_is_not_empty CHECK (item <> ''),
 	amount numeric NOT NULL
+		CONSTRAINT provider_bill_amount_is_in_range CHECK (abs(amount) <= 1000000000000000)
 		CONSTRAINT provider_bill_amount_has_at_most_12_fractional_digits CHECK (scale(trim_scale(amount)) <= 12),
 	currency text NOT NULL
-		CONSTRAINT provider_bill_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0),
+		CONSTRAINT provider_bill_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0),
 	reference text
 		CONSTRAINT provider_bill_reference_is_not_empty CHECK (reference <> '')
 );

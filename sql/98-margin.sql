@@ -12,14 +12,14 @@ CREATE TABLE meter.revenue (
 	revenue_date date NOT NULL
 		CONSTRAINT revenue_date_is_finite CHECK (isfinite(revenue_date)),
 	period daterange
-		CONSTRAINT revenue_period_is_bounded CHECK (isfinite(lower(period)) AND isfinite(upper(period)) AND NOT isempty(period)),
+		CONSTRAINT revenue_period_is_bounded CHECK (NOT isempty(period) AND coalesce(isfinite(lower(period)) AND isfinite(upper(period)), period IS NULL)),
 	kind text NOT NULL DEFAULT 'revenue'
 		CONSTRAINT revenue_kind_is_not_empty CHECK (kind <> ''),
 	amount numeric NOT NULL
 		CONSTRAINT revenue_amount_is_in_range CHECK (abs(amount) <= 1000000000000000)
 		CONSTRAINT revenue_amount_has_at_most_12_fractional_digits CHECK (scale(trim_scale(amount)) <= 12),
 	currency text NOT NULL
-		CONSTRAINT revenue_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0),
+		CONSTRAINT revenue_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0),
 	source text NOT NULL DEFAULT 'manual'
 		CONSTRAINT revenue_source_is_not_empty CHECK (source <> ''),
 	reference text
@@ -80,7 +80,7 @@ BEGIN
 	WHEN 'date', 'timestamp without time zone' THEN
 		RETURN format('source.%I::date', name);
 	WHEN 'timestamp with time zone' THEN
-		RETURN format('meter.usage_date(source.%I, (SELECT timezone FROM meter.setting))', name);
+		RETURN format('CASE WHEN isfinite(source.%1$I) THEN meter.usage_date(source.%1$I, (SELECT timezone FROM meter.setting)) END', name);
 	ELSE
 		RAISE EXCEPTION 'column "%" of % is %, and no date', name, relation, coalesce(type, 'not there')
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Name a column of type date, timestamp or timestamptz; or attach a view that has one.';

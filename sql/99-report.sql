@@ -322,7 +322,7 @@ CREATE TABLE meter.cost_budget (
 	budget text NOT NULL
 		CONSTRAINT cost_budget_is_not_empty CHECK (budget <> ''),
 	period daterange NOT NULL
-		CONSTRAINT cost_budget_period_is_bounded CHECK (isfinite(lower(period)) AND isfinite(upper(period)) AND NOT isempty(period)),
+		CONSTRAINT cost_budget_period_is_bounded CHECK (NOT isempty(period) AND coalesce(isfinite(lower(period)) AND isfinite(upper(period)), period IS NULL)),
 	customer_id text
 		CONSTRAINT cost_budget_customer_id_is_not_empty CHECK (customer_id <> ''),
 	layer text
@@ -330,12 +330,13 @@ CREATE TABLE meter.cost_budget (
 	item text
 		CONSTRAINT cost_budget_item_is_not_empty CHECK (item <> ''),
 	quantity numeric
-		CONSTRAINT cost_budget_quantity_is_positive CHECK (quantity > 0)
+		CONSTRAINT cost_budget_quantity_is_in_range CHECK (quantity > 0 AND quantity <= 1000000000000000)
 		CONSTRAINT cost_budget_quantity_has_at_most_12_fractional_digits CHECK (scale(trim_scale(quantity)) <= 12),
 	amount numeric NOT NULL
+		CONSTRAINT cost_budget_amount_is_in_range CHECK (abs(amount) <= 1000000000000000)
 		CONSTRAINT cost_budget_amount_has_at_most_12_fractional_digits CHECK (scale(trim_scale(amount)) <= 12),
 	currency text NOT NULL
-		CONSTRAINT cost_budget_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0)
+		CONSTRAINT cost_budget_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0)
 );
 COMMENT ON TABLE meter.cost_budget IS 'What cost was to be: a budget or a standard that meter.cost_variance_from_budget compares with. It limits nothing.';
 COMMENT ON COLUMN meter.cost_budget.cost_budget_id IS 'A number to name the row by.';
