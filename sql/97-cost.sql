@@ -2,8 +2,10 @@
  * Cost to serve: what customers, items, actions, workflows and users cost, by month
  * of the customer's calendar, and in the currency of reports.
  *
- * An amount is exchanged where a report's finest row is made, settled to 12 digits,
- * and from then on only added: so every coarser report adds up to the finer ones.
+ * Reports only add, so they read the parts of the roll-up unmerged, and those that need
+ * no item read the customers' days alone. Where card cost is in the currency of reports,
+ * coarse ones add up to fine ones exactly; an exchange settles each report's own rows to
+ * 12 digits.
  */
 
 CREATE TABLE meter.fx_rate (
@@ -84,13 +86,12 @@ SELECT pg_extension_config_dump('meter.shared_cost_shared_cost_id_seq', '');
 SELECT pg_extension_config_dump('meter.provider_bill', '');
 SELECT pg_extension_config_dump('meter.provider_bill_provider_bill_id_seq', '');
 
+/* Without a FROM it is one row to the planner as well. */
 CREATE VIEW meter.reporting AS
 SELECT
-	setting.currency,
-	card.currency AS cost_currency,
-	meter.usage_date(now(), setting.timezone) AS today
-FROM meter.setting
-LEFT JOIN meter.card ON card.card = 'cost';
+	(SELECT currency FROM meter.setting) AS currency,
+	(SELECT currency FROM meter.card WHERE card = 'cost') AS cost_currency,
+	meter.usage_date(now(), (SELECT timezone FROM meter.setting)) AS today;
 COMMENT ON VIEW meter.reporting IS 'What reports go by, in one row: their currency, that of card cost, and today''s date in the zone of meter.setting. A period that holds or follows today is not over, and its figures are estimates.';
 
 CREATE FUNCTION meter.month_start(at date) RETURNS date
@@ -146,7 +147,7 @@ WITH used AS NOT MATERIALIZED (
 		sum(usage) AS usage,
 		sum(cost) AS cost,
 		sum(unpriced_cost) AS unpriced_events
-	FROM meter.usage_by_day
+	FROM meter.usage_part
 	GROUP BY customer_id, month, item
 )
 SELECT
@@ -169,6 +170,33 @@ LEFT JOIN meter.monthly_rate
 	AND monthly_rate.month = used.month;
 COMMENT ON VIEW meter.customer_cost IS 'What each customer''s usage cost, by month of its calendar, layer and item: the number of events, the usage, the cost in the currency of meter.setting (NULL where there is no exchange rate), how many events are not in it because they are unpriced, and the cost in the currency of card cost. The layer is unlisted where meter.item does not have the item, and NULL with the item for events that consumed none. estimated: the month is not over. From the roll-up; cheap.';
 
+CREATE VIEW meter.customer_month AS
+WITH used AS NOT MATERIALIZED (
+	SELECT
+		customer_id,
+		meter.month_start(usage_date) AS month,
+		sum(events) AS events,
+		sum(cost) AS cost,
+		sum(credits) AS credits,
+		sum(unpriced_cost) AS unpriced_events
+	FROM meter.cost_part
+	GROUP BY customer_id, month
+)
+SELECT
+	used.customer_id,
+	used.month,
+	used.events::bigint AS events,
+	trim_scale(CASE WHEN reporting.cost_currency = reporting.currency THEN used.cost ELSE round(used.cost * monthly_rate.rate, 12) END) AS cost,
+	trim_scale(used.credits) AS credits,
+	used.unpriced_events::bigint AS unpriced_events,
+	used.month >= meter.month_start(reporting.today) AS estimated
+FROM used
+CROSS JOIN meter.reporting
+LEFT JOIN meter.monthly_rate
+	ON monthly_rate.currency = reporting.cost_currency
+	AND monthly_rate.month = used.month;
+COMMENT ON VIEW meter.customer_month IS 'What each customer''s usage cost in each month of its calendar, over all items: events, cost in the currency of meter.setting (NULL where there is no exchange rate), credits, and how many events are not in cost because they are unpriced. estimated: the month is not over. From the roll-up of customers'' days; the cheapest of all.';
+
 CREATE FUNCTION meter.customer_cost_between(since date, until date)
 	RETURNS TABLE (customer_id text, layer text, item text, events bigint, usage meter.usage, cost numeric, unpriced_events bigint, rated_cost numeric, rated_currency text, estimated boolean)
 LANGUAGE sql STABLE
@@ -181,7 +209,7 @@ BEGIN ATOMIC
 			sum(day.usage) AS usage,
 			sum(day.cost) AS cost,
 			sum(day.unpriced_cost) AS unpriced_events
-		FROM meter.usage_by_day AS day
+		FROM meter.usage_part AS day
 		WHERE day.usage_date >= since
 			AND day.usage_date < until
 		GROUP BY day.customer_id, day.item
@@ -216,7 +244,7 @@ WITH used AS NOT MATERIALIZED (
 		sum(cost) FILTER (WHERE outcome <> 'success') AS failure_cost,
 		sum(credits) AS credits,
 		sum(unpriced_cost) AS unpriced_events
-	FROM meter.usage_by_day
+	FROM meter.usage_part
 	WHERE action IS NOT NULL
 	GROUP BY customer_id, month, action
 ), exchanged AS NOT MATERIALIZED (
@@ -408,7 +436,7 @@ SELECT
 	sum(day.cost) AS cost,
 	sum(day.unpriced_cost) AS unpriced_events
 FROM billed
-JOIN meter.usage_by_day AS day ON day.usage_date <@ billed.period
+JOIN meter.usage_part AS day ON day.usage_date <@ billed.period
 LEFT JOIN meter.item ON item.item = day.item
 WHERE coalesce(item.provider, split_part(day.item, '/', 1)) = billed.provider
 GROUP BY billed.provider, billed.period, day.item, day.customer_id;

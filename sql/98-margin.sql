@@ -398,7 +398,7 @@ FROM meter.revenue
 UNION ALL
 SELECT
 	customer_id,
-	coalesce(period, daterange(revenue_date, revenue_date + 1)),
+	coalesce(period, CASE WHEN revenue_date IS NOT NULL THEN daterange(revenue_date, revenue_date + 1) END),
 	revenue_date,
 	coalesce(kind, 'revenue'),
 	amount,
@@ -435,18 +435,29 @@ WHERE line.customer_id IS NULL
 	OR line.currency <> reporting.currency AND monthly_rate.rate IS NULL;
 COMMENT ON VIEW meter.revenue_problem IS 'Lines of revenue that cannot be counted, or not in the currency of meter.setting, and why: no date (they are in no report), no customer (they are in the row without one), no amount, no currency, or no exchange rate in the last month of their period (the customer''s revenue is NULL). Empty is well.';
 
+/* An array, so that the planner expects ten months and not the thousand rows of a series. */
+CREATE FUNCTION meter.months_of(period daterange) RETURNS date[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+	WHEN meter.month_start(lower(period)) = meter.month_start(upper(period) - 1) THEN ARRAY[meter.month_start(lower(period))]
+	WHEN isfinite(lower(period)) AND isfinite(upper(period)) THEN ARRAY(
+		SELECT month::date
+		FROM generate_series(meter.month_start(lower(period))::timestamp, upper(period)::timestamp - interval '1 day', interval '1 month') AS month)
+END;
+COMMENT ON FUNCTION meter.months_of(daterange) IS 'The months, by their first dates, that a period has days in. NULL for one without both ends.';
+
 CREATE VIEW meter.customer_revenue AS
 WITH earned AS NOT MATERIALIZED (
 	SELECT
 		line.customer_id,
-		month::date AS month,
+		month,
 		line.kind,
 		line.currency,
-		sum(meter.prorate(line.amount, line.period * daterange(month::date, (month + interval '1 month')::date), line.period)) AS amount,
+		sum(meter.prorate(line.amount, line.period * daterange(month, (month + interval '1 month')::date), line.period)) AS amount,
 		count(*) FILTER (WHERE line.amount IS NULL) AS unknown,
 		bool_or(line.estimated) AS estimated
 	FROM meter.revenue_line AS line
-	CROSS JOIN LATERAL generate_series(date_trunc('month', lower(line.period)::timestamp), upper(line.period)::timestamp - interval '1 day', interval '1 month') AS month
+	CROSS JOIN LATERAL unnest(meter.months_of(line.period)) AS month
 	WHERE month <= (SELECT today FROM meter.reporting)
 	GROUP BY line.customer_id, month, line.kind, line.currency
 )
@@ -496,21 +507,20 @@ COMMENT ON FUNCTION meter.customer_revenue_between(date, date) IS 'meter.custome
 CREATE VIEW meter.shared_cost_weight AS
 WITH used AS NOT MATERIALIZED (
 	SELECT customer_id, usage_date, sum(cost) AS cost
-	FROM meter.usage_by_day
+	FROM meter.cost_part
 	WHERE EXISTS (SELECT FROM meter.shared_cost WHERE basis IN ('usage', 'customers'))
 	GROUP BY customer_id, usage_date
-), spent AS NOT MATERIALIZED (
-	SELECT shared.shared_cost_id, shared.basis, used.customer_id, sum(used.cost) AS cost
+), part AS NOT MATERIALIZED (
+	SELECT shared.shared_cost_id, shared.basis, used.customer_id, used.cost AS weight
 	FROM meter.shared_cost AS shared
 	JOIN used ON used.usage_date <@ shared.period
 	WHERE shared.basis IN ('usage', 'customers')
-	GROUP BY shared.shared_cost_id, shared.basis, used.customer_id
-), brought AS NOT MATERIALIZED (
+	UNION ALL
 	SELECT
 		shared.shared_cost_id,
 		shared.basis,
 		line.customer_id,
-		sum(round(meter.prorate(line.amount, line.period * shared.period, line.period) * CASE WHEN line.currency = reporting.currency THEN 1 ELSE monthly_rate.rate END, 12)) AS revenue
+		round(meter.prorate(line.amount, line.period * shared.period, line.period) * CASE WHEN line.currency = reporting.currency THEN 1 ELSE monthly_rate.rate END, 12)
 	FROM meter.shared_cost AS shared
 	JOIN meter.revenue_line AS line ON line.period && shared.period
 	CROSS JOIN meter.reporting
@@ -518,23 +528,17 @@ WITH used AS NOT MATERIALIZED (
 		ON monthly_rate.currency = line.currency
 		AND monthly_rate.month = meter.month_start(least(upper(shared.period) - 1, reporting.today))
 	WHERE shared.basis IN ('revenue', 'customers')
-	GROUP BY shared.shared_cost_id, shared.basis, line.customer_id
 )
-SELECT shared_cost_id, customer_id, greatest(cost, 0) AS weight
-FROM spent
-WHERE basis = 'usage'
-UNION ALL
-SELECT shared_cost_id, customer_id, greatest(revenue, 0)
-FROM brought
-WHERE basis = 'revenue'
-UNION ALL
-SELECT shared_cost_id, customer_id, 1
-FROM (
-	SELECT shared_cost_id, customer_id FROM spent WHERE basis = 'customers'
-	UNION
-	SELECT shared_cost_id, customer_id FROM brought WHERE basis = 'customers'
-) AS present;
-COMMENT ON VIEW meter.shared_cost_weight IS 'What each row of meter.shared_cost is divided by: each customer''s weight, by the row''s basis.';
+SELECT
+	shared_cost_id,
+	customer_id,
+	CASE
+		WHEN basis = 'customers' THEN 1
+		WHEN count(weight) = count(*) THEN greatest(sum(weight), 0)
+	END AS weight
+FROM part
+GROUP BY shared_cost_id, basis, customer_id;
+COMMENT ON VIEW meter.shared_cost_weight IS 'What each row of meter.shared_cost is divided by: each customer''s weight, by the row''s basis. NULL where its revenue has no exchange rate.';
 
 CREATE VIEW meter.shared_cost_allocation AS
 WITH weighed AS (
@@ -575,15 +579,15 @@ CREATE VIEW meter.customer_shared_cost AS
 WITH part AS NOT MATERIALIZED (
 	SELECT
 		allocation.customer_id,
-		month::date AS month,
+		month,
 		allocation.layer,
 		allocation.currency,
 		sum(meter.prorate(
 			allocation.amount,
-			daterange(allocation.first_date, allocation.last_date, '[]') * daterange(month::date, (month + interval '1 month')::date),
+			daterange(allocation.first_date, allocation.last_date, '[]') * daterange(month, (month + interval '1 month')::date),
 			daterange(allocation.first_date, allocation.last_date, '[]'))) AS amount
 	FROM meter.shared_cost_allocation AS allocation
-	CROSS JOIN LATERAL generate_series(date_trunc('month', allocation.first_date::timestamp), allocation.last_date::timestamp, interval '1 month') AS month
+	CROSS JOIN LATERAL unnest(meter.months_of(daterange(allocation.first_date, allocation.last_date, '[]'))) AS month
 	WHERE month <= (SELECT today FROM meter.reporting)
 	GROUP BY allocation.customer_id, month, allocation.layer, allocation.currency
 )
@@ -635,14 +639,17 @@ CREATE VIEW meter.margin_part AS
 SELECT customer_id, month, 'revenue' AS side, kind AS part, amount, 0::bigint AS events, 0::bigint AS unpriced_events, estimated
 FROM meter.customer_revenue
 UNION ALL
-SELECT customer_id, month, 'cost', layer, cost, events, unpriced_events, estimated
-FROM meter.customer_cost
+SELECT customer_id, month, 'cost', NULL, cost, events, unpriced_events, estimated
+FROM meter.customer_month
 UNION ALL
 SELECT customer_id, month, 'shared_cost', layer, amount, 0, 0, estimated
 FROM meter.customer_shared_cost;
-COMMENT ON VIEW meter.margin_part IS 'The amounts that margins are made of, by customer and month: revenue (part is its kind), cost and shared_cost (part is its layer). An amount is NULL where it is not known.';
+COMMENT ON VIEW meter.margin_part IS 'The amounts that margins are made of, by customer and month: revenue (part is its kind), cost (all of it) and shared_cost (part is its layer). An amount is NULL where it is not known.';
 
-/* Without the rank, which takes all customers: limited to one, it reads that one alone. */
+/*
+ * Without the rank, which takes all customers: limited to one, it reads that one alone.
+ * A query without cost_by_layer does not read the items, as the join falls away.
+ */
 CREATE VIEW meter.margin_of_customer AS
 WITH summed AS NOT MATERIALIZED (
 	SELECT
@@ -665,12 +672,20 @@ WITH summed AS NOT MATERIALIZED (
 		CASE WHEN bool_and(amount IS NOT NULL OR side <> 'cost') THEN coalesce(sum(amount) FILTER (WHERE side = 'cost'), 0) END AS cost,
 		CASE WHEN bool_and(amount IS NOT NULL OR side <> 'shared_cost') THEN coalesce(sum(amount) FILTER (WHERE side = 'shared_cost'), 0) END AS shared_cost,
 		jsonb_object_agg(part, amount) FILTER (WHERE side = 'revenue') AS revenue_by_kind,
-		jsonb_object_agg(part, amount) FILTER (WHERE side = 'cost' AND part IS NOT NULL) AS cost_by_layer,
 		sum(events) AS events,
 		sum(unpriced_events) AS unpriced_events,
 		sum(unknown) AS unknown_amounts,
 		bool_or(estimated) AS estimated
 	FROM summed
+	GROUP BY customer_id, month
+), layered AS NOT MATERIALIZED (
+	SELECT customer_id, month, jsonb_object_agg(layer, amount) AS cost_by_layer
+	FROM (
+		SELECT customer_id, month, layer, CASE WHEN count(cost) = count(*) THEN trim_scale(sum(cost)) END AS amount
+		FROM meter.customer_cost
+		WHERE layer IS NOT NULL
+		GROUP BY customer_id, month, layer
+	) AS layer
 	GROUP BY customer_id, month
 )
 SELECT
@@ -683,13 +698,16 @@ SELECT
 	trim_scale(figure.revenue - figure.cost - figure.shared_cost) AS gross_margin,
 	CASE WHEN figure.revenue > 0 THEN trim_scale(round(100 * (figure.revenue - figure.cost - figure.shared_cost) / figure.revenue, 4)) END AS gross_margin_percent,
 	coalesce(figure.revenue_by_kind, '{}') AS revenue_by_kind,
-	coalesce(figure.cost_by_layer, '{}') AS cost_by_layer,
+	coalesce(layered.cost_by_layer, '{}') AS cost_by_layer,
 	figure.events::bigint AS events,
 	figure.unpriced_events::bigint AS unpriced_events,
 	figure.unknown_amounts::bigint AS unknown_amounts,
 	figure.estimated
 FROM figure
-LEFT JOIN meter.customer USING (customer_id);
+LEFT JOIN meter.customer ON customer.customer_id = figure.customer_id
+LEFT JOIN layered
+	ON layered.customer_id = figure.customer_id
+	AND layered.month = figure.month;
 COMMENT ON VIEW meter.margin_of_customer IS 'meter.customer_margin without the rank: for a query that is about one customer, which is all that it reads then.';
 
 CREATE VIEW meter.customer_margin AS

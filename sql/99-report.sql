@@ -189,6 +189,7 @@ CREATE FUNCTION meter.cost_variance(a daterange, b daterange)
 		price_effect numeric, volume_effect numeric, mix_effect numeric, new_effect numeric, lost_effect numeric, unpriced_before bigint, unpriced_after bigint, estimated boolean)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 BEGIN
 	PERFORM meter.check_dates(a);
@@ -254,6 +255,7 @@ CREATE FUNCTION meter.margin_bridge(a daterange, b daterange)
 		price_effect numeric, volume_effect numeric, mix_effect numeric, shared_cost_effect numeric, estimated boolean)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 BEGIN
 	PERFORM meter.check_dates(a);
@@ -355,6 +357,7 @@ CREATE FUNCTION meter.cost_variance_from_budget(budget text, dates daterange)
 		price_effect numeric, volume_effect numeric, unpriced_events bigint, estimated boolean)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 BEGIN
 	PERFORM meter.check_dates(dates);
@@ -633,6 +636,7 @@ CREATE FUNCTION meter.pricing_signal_rows(signal text, month date)
 	RETURNS TABLE (customer_id text, segment text, value numeric, revenue numeric, cost numeric, gross_margin numeric)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 DECLARE
 	of_month CONSTANT date := meter.month_start(pricing_signal_rows.month);
@@ -833,13 +837,15 @@ BEGIN
 		FROM pg_class
 		WHERE relnamespace = 'meter'::regnamespace
 			AND relname IN (
-				'usage_by_day', 'usage_by_month', 'reporting', 'customer', 'item', 'layer', 'action', 'fx_rate', 'monthly_rate',
+				'usage_by_day', 'usage_by_month', 'usage_part', 'cost_by_day', 'cost_part', 'customer_month', 'reporting', 'customer', 'item', 'layer', 'action', 'fx_rate', 'monthly_rate',
 				'customer_cost', 'customer_action_cost', 'action_cost', 'workflow_cost', 'user_cost', 'cache_saving', 'shared_cost', 'shared_cost_weight', 'shared_cost_allocation', 'customer_shared_cost',
 				'provider_bill', 'provider_usage', 'provider_reconciliation', 'provider_bill_allocation', 'revenue', 'revenue_source', 'revenue_line', 'revenue_problem', 'customer_revenue',
 				'margin_part', 'margin_of_customer', 'customer_margin', 'segment_margin', 'monthly_margin', 'customer_item_margin', 'item_margin', 'customer_action_margin', 'action_margin',
 				'cost_spread', 'cost_variance_by_month', 'cost_budget', 'pricing_threshold', 'signal_base', 'pricing_signal', 'focus_cost_and_usage', 'unpriced_usage', 'unknown_name')
 	), role);
 	EXECUTE format('GRANT SELECT (timezone, currency) ON meter.setting TO %s', role);
+	/* Compiling a report takes many times as long as running it. */
+	EXECUTE format('ALTER ROLE %s SET jit = off', role);
 	FOR attached IN SELECT kind, relation FROM meter.revenue_source LOOP
 		IF attached.kind = 'stripe' THEN
 			EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', attached.relation, role);
@@ -851,5 +857,5 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION meter.allow_reporting(regrole) IS 'Grants a role what it takes to read every report, and nothing to write: the views, what their functions read as the caller, and the attached revenue (call it again after attaching more). It sees neither the events nor the rates.';
+COMMENT ON FUNCTION meter.allow_reporting(regrole) IS 'Grants a role what it takes to read every report, and nothing to write: the views, what their functions read as the caller, and the attached revenue (call it again after attaching more). It also sets jit to off for the role, as compiling reports takes longer than running them. The role sees neither the events nor the rates.';
 REVOKE ALL ON FUNCTION meter.allow_reporting(regrole) FROM PUBLIC;
