@@ -647,7 +647,7 @@ FROM meter.customer_shared_cost;
 COMMENT ON VIEW meter.margin_part IS 'The amounts that margins are made of, by customer and month: revenue (part is its kind), cost (all of it) and shared_cost (part is its layer). An amount is NULL where it is not known.';
 
 /*
- * Without the rank, which takes all customers: limited to one, it reads that one alone.
+ * Without the rank, which takes all customers: limited to one, it reads the usage of that one.
  * A query without cost_by_layer does not read the items, as the join falls away.
  */
 CREATE VIEW meter.margin_of_customer AS
@@ -708,7 +708,7 @@ LEFT JOIN meter.customer ON customer.customer_id = figure.customer_id
 LEFT JOIN layered
 	ON layered.customer_id = figure.customer_id
 	AND layered.month = figure.month;
-COMMENT ON VIEW meter.margin_of_customer IS 'meter.customer_margin without the rank: for a query that is about one customer, which is all that it reads then.';
+COMMENT ON VIEW meter.margin_of_customer IS 'meter.customer_margin without the rank: for a query that is about one customer. It reads the usage of that one alone then, and of the others what shared cost is divided by.';
 
 CREATE VIEW meter.customer_margin AS
 SELECT
