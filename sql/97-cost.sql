@@ -302,6 +302,16 @@ FROM meter.customer_action_cost
 GROUP BY month, action;
 COMMENT ON VIEW meter.action_cost IS 'meter.customer_action_cost over all customers: what a completed action costs, all attempts at it included. From the roll-up; cheap.';
 
+CREATE VIEW meter.report_event AS
+SELECT customer_id, occurred_at, usage_date, item, usage, action, credited_action, variant, outcome, user_id, workflow_id, sign
+FROM meter.dated_event
+UNION ALL
+SELECT customer_id, occurred_at, usage_date, item, usage, action, credited_action, variant, outcome, user_id, workflow_id, 1::smallint
+FROM meter.attached_event
+CROSS JOIN meter.is_attached
+WHERE attached;
+COMMENT ON VIEW meter.report_event IS 'The events that reports read one by one: those of meter.usage_event and the rows of attached tables.';
+
 CREATE VIEW meter.workflow_cost AS
 WITH run AS NOT MATERIALIZED (
 	SELECT
@@ -314,7 +324,7 @@ WITH run AS NOT MATERIALIZED (
 		coalesce(sum(usage -> 'actions') FILTER (WHERE outcome IS NULL OR outcome = 'success'), 0) AS completed,
 		coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
 		coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_events
-	FROM meter.dated_event
+	FROM meter.report_event
 	WHERE workflow_id IS NOT NULL
 	GROUP BY customer_id, workflow_id
 )
@@ -345,7 +355,7 @@ WITH used AS NOT MATERIALIZED (
 		coalesce(sum(usage -> 'actions') FILTER (WHERE outcome IS NULL OR outcome = 'success'), 0) AS completed,
 		coalesce(meter.total_cost((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant), 0) AS cost,
 		coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_events
-	FROM meter.dated_event
+	FROM meter.report_event
 	GROUP BY customer_id, month, user_id
 )
 SELECT
@@ -377,7 +387,7 @@ WITH answered AS NOT MATERIALIZED (
 			FILTER (WHERE NOT meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, 'standard')), 0) AS cost,
 		coalesce(sum(sign) FILTER (WHERE meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, 'standard')
 			OR meter.unpriced((SELECT cost FROM meter.event_card), item, occurred_at, usage, variant)), 0) AS unpriced_events
-	FROM meter.dated_event
+	FROM meter.report_event
 	WHERE variant = 'cached'
 		AND item IS NOT NULL
 	GROUP BY customer_id, month, item

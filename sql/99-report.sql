@@ -708,12 +708,12 @@ WITH bucket AS NOT MATERIALIZED (
 		sum(line.quantity) AS quantity,
 		sum(CASE WHEN unpriced.unpriced THEN 0 ELSE line.amount END) AS amount,
 		sum(credit.amount) AS credits
-	FROM meter.usage_event AS event
+	FROM meter.report_event AS event
 	CROSS JOIN LATERAL (SELECT meter.unpriced((SELECT cost FROM meter.event_card), event.item, event.occurred_at, event.usage, event.variant) AS unpriced) AS unpriced
 	CROSS JOIN LATERAL meter.cost_lines((SELECT cost FROM meter.event_card), event.item, event.occurred_at, event.usage, event.variant) AS line
 	LEFT JOIN LATERAL meter.cost_lines(
 			(SELECT credit FROM meter.event_card),
-			CASE WHEN event.outcome IS NULL OR event.outcome = 'success' THEN event.action END,
+			event.credited_action,
 			event.occurred_at, event.usage, event.variant) AS credit
 		ON credit.unit = line.unit
 	WHERE event.item IS NOT NULL

@@ -61,3 +61,13 @@ SELECT customer_id, sum(cost) AS cost, sum(revenue) AS revenue, sum(gross_margin
 -- A void takes everything back.
 SELECT meter.void_event('acme', '3', 'wrong');
 SELECT sum("EffectiveCost") AS cost, count(*) FILTER (WHERE "ConsumedQuantity" = 250000) AS shown FROM meter.focus_cost_and_usage WHERE "SubAccountId" = 'acme';
+
+-- A table of one's own that is attached is in every report.
+CREATE TABLE request (tenant text, who text, run text, made_at timestamptz, tokens integer, kind text);
+INSERT INTO request VALUES ('dash', 'ann', 'r1', '2025-03-10 12:00Z', 1000000, 'standard'), ('dash', 'bob', 'r1', '2025-03-10 13:00Z', 500000, 'standard'), ('dash', NULL, NULL, '2025-03-10 13:00Z', 100000, 'cached');
+SELECT meter.attach('request', customer => 'tenant', at => 'made_at', item => '''openai/big''', quantities => '{"output_tokens": "tokens"}', user_id => 'who', workflow_id => 'run', variant => 'kind');
+SELECT customer_id, cost FROM meter.customer_margin WHERE customer_id = 'dash';
+SELECT user_id, events, cost FROM meter.user_cost WHERE customer_id = 'dash' ORDER BY user_id;
+SELECT workflow_id, events, cost FROM meter.workflow_cost WHERE customer_id = 'dash';
+SELECT events, standard_cost, saving FROM meter.cache_saving WHERE customer_id = 'dash';
+SELECT sum("EffectiveCost") AS cost FROM meter.focus_cost_and_usage WHERE "SubAccountId" = 'dash';
