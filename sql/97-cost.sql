@@ -199,7 +199,7 @@ COMMENT ON VIEW meter.customer_month IS 'What each customer''s usage cost in eac
 
 CREATE FUNCTION meter.customer_cost_between(since date, until date)
 	RETURNS TABLE (customer_id text, layer text, item text, events bigint, usage meter.usage, cost numeric, unpriced_events bigint, rated_cost numeric, rated_currency text, estimated boolean)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	WITH used AS (
 		SELECT

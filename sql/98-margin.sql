@@ -67,7 +67,7 @@ CREATE TYPE meter.revenue_row AS (
 COMMENT ON TYPE meter.revenue_row IS 'A line of revenue as a source has it: whose, for which dates (NULL: for revenue_date alone), booked when, what for, how much and in which currency.';
 
 CREATE FUNCTION meter.column_date(relation regclass, name text) RETURNS text
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -90,7 +90,7 @@ $$;
 COMMENT ON FUNCTION meter.column_date(regclass, text) IS 'How to read a column as a date: a date or a timestamp as it is, an instant by the zone of meter.setting. Any other type, and a column that is not there, are errors.';
 
 CREATE FUNCTION meter.revenue_query(kind text, relation text, mapping jsonb) RETURNS text
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -145,8 +145,11 @@ COMMENT ON FUNCTION meter.revenue_query(text, text, jsonb) IS 'The query that re
  * where only the first ten were synced, is a line over the span of the others.
  */
 CREATE FUNCTION meter.stripe_revenue(stripe_schema text, customer_key text) RETURNS SETOF meter.revenue_row
-LANGUAGE plpgsql STABLE ROWS 1000
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 1000
 SET search_path = pg_catalog, pg_temp
+SET jit = off
+/* Nobody knows how many lines the documents have: a loop over a loop of them is never right. */
+SET enable_nestloop = off
 AS $$
 BEGIN
 	RETURN QUERY EXECUTE format($query$
@@ -214,6 +217,18 @@ BEGIN
 			FROM invoice
 			LEFT JOIN line ON line.id = invoice.id
 			GROUP BY invoice.id, invoice.revenue_date
+		), listed AS (
+			SELECT id, sum(net) AS net FROM line GROUP BY id
+		), paid AS (
+			SELECT refunds.id AS refund_id, charges.invoice AS invoice_id FROM %1$I.refunds JOIN %1$I.charges ON charges.id = refunds.charge
+			UNION
+			SELECT refunds.id, invoice.id FROM %1$I.refunds JOIN invoice ON invoice.charge = refunds.charge
+			UNION
+			SELECT refunds.id, invoice.id FROM %1$I.refunds JOIN invoice ON invoice.payment_intent = refunds.payment_intent
+			UNION
+			SELECT refunds.id, invoice_payments.invoice FROM %1$I.refunds JOIN %1$I.invoice_payments ON invoice_payments.payment ->> 'charge' = refunds.charge
+			UNION
+			SELECT refunds.id, invoice_payments.invoice FROM %1$I.refunds JOIN %1$I.invoice_payments ON invoice_payments.payment ->> 'payment_intent' = refunds.payment_intent
 		), earned AS (
 			SELECT
 				line.invoice_id,
@@ -233,11 +248,12 @@ BEGIN
 				document.invoice_id,
 				document.revenue_date,
 				CASE document.sign WHEN 1 THEN 'other' ELSE 'credit_note' END,
-				document.sign * (document.net - coalesce((SELECT sum(line.net) FROM line WHERE line.id = document.id), 0)),
+				document.sign * (document.net - coalesce(listed.net, 0)),
 				span.first_date,
 				span.end_date
 			FROM document
 			JOIN span USING (invoice_id)
+			LEFT JOIN listed ON listed.id = document.id
 			UNION ALL
 			SELECT
 				invoice.id,
@@ -247,13 +263,7 @@ BEGIN
 				span.first_date,
 				span.end_date
 			FROM %1$I.refunds
-			CROSS JOIN LATERAL (
-				SELECT charges.invoice AS invoice_id FROM %1$I.charges WHERE charges.id = refunds.charge AND charges.invoice IS NOT NULL
-				UNION
-				SELECT invoice.id FROM invoice WHERE invoice.charge = refunds.charge OR invoice.payment_intent = refunds.payment_intent
-				UNION
-				SELECT invoice_payments.invoice FROM %1$I.invoice_payments WHERE invoice_payments.payment ->> 'charge' = refunds.charge OR invoice_payments.payment ->> 'payment_intent' = refunds.payment_intent
-			) AS paid
+			JOIN paid ON paid.refund_id = refunds.id
 			JOIN invoice ON invoice.id = paid.invoice_id
 			JOIN span ON span.invoice_id = invoice.id
 			WHERE refunds.status = 'succeeded'
@@ -279,7 +289,7 @@ COMMENT ON FUNCTION meter.stripe_revenue(text, text) IS 'The revenue in a schema
 /* At query time, from the registered names: no view hangs on the other system's tables, whose migrations go on as if nothing read them. */
 CREATE FUNCTION meter.attached_revenue()
 	RETURNS TABLE (customer_id text, period daterange, revenue_date date, kind text, amount numeric, currency text, source text)
-LANGUAGE plpgsql STABLE ROWS 1000
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 1000
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -438,11 +448,9 @@ COMMENT ON VIEW meter.revenue_problem IS 'Lines of revenue that cannot be counte
 /* An array, so that the planner expects ten months and not the thousand rows of a series. */
 CREATE FUNCTION meter.months_of(period daterange) RETURNS date[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE
-	WHEN meter.month_start(lower(period)) = meter.month_start(upper(period) - 1) THEN ARRAY[meter.month_start(lower(period))]
-	WHEN isfinite(lower(period)) AND isfinite(upper(period)) THEN ARRAY(
-		SELECT month::date
-		FROM generate_series(meter.month_start(lower(period))::timestamp, upper(period)::timestamp - interval '1 day', interval '1 month') AS month)
+RETURN CASE WHEN isfinite(lower(period)) AND isfinite(upper(period)) THEN ARRAY(
+	SELECT month::date
+	FROM generate_series(meter.month_start(lower(period))::timestamp, upper(period)::timestamp - interval '1 day', interval '1 month') AS month)
 END;
 COMMENT ON FUNCTION meter.months_of(daterange) IS 'The months, by their first dates, that a period has days in. NULL for one without both ends.';
 
@@ -457,7 +465,10 @@ WITH earned AS NOT MATERIALIZED (
 		count(*) FILTER (WHERE line.amount IS NULL) AS unknown,
 		bool_or(line.estimated) AS estimated
 	FROM meter.revenue_line AS line
-	CROSS JOIN LATERAL unnest(meter.months_of(line.period)) AS month
+	CROSS JOIN LATERAL unnest(CASE
+			WHEN meter.month_start(lower(line.period)) = meter.month_start(upper(line.period) - 1) THEN ARRAY[meter.month_start(lower(line.period))]
+			ELSE meter.months_of(line.period)
+		END) AS month
 	WHERE month <= (SELECT today FROM meter.reporting)
 	GROUP BY line.customer_id, month, line.kind, line.currency
 )
@@ -478,7 +489,7 @@ COMMENT ON VIEW meter.customer_revenue IS 'What each customer brought, by month,
 
 CREATE FUNCTION meter.customer_revenue_between(since date, until date)
 	RETURNS TABLE (customer_id text, kind text, amount numeric, billed_amount numeric, billed_currency text, estimated boolean)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	WITH earned AS (
 		SELECT
@@ -510,6 +521,8 @@ WITH used AS NOT MATERIALIZED (
 	FROM meter.cost_part
 	WHERE EXISTS (SELECT FROM meter.shared_cost WHERE basis IN ('usage', 'customers'))
 	GROUP BY customer_id, usage_date
+	HAVING sum(events) <> 0
+		OR sum(cost) <> 0
 ), part AS NOT MATERIALIZED (
 	SELECT shared.shared_cost_id, shared.basis, used.customer_id, used.cost AS weight
 	FROM meter.shared_cost AS shared
@@ -608,7 +621,7 @@ COMMENT ON VIEW meter.customer_shared_cost IS 'Each customer''s part of shared c
 
 CREATE FUNCTION meter.customer_shared_cost_between(since date, until date)
 	RETURNS TABLE (customer_id text, layer text, amount numeric, billed_amount numeric, billed_currency text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
 	WITH part AS (
 		SELECT
