@@ -7,7 +7,7 @@ export PG_CONFIG
 
 # The targets of the house work where PGXS is not installed yet: they never read it, and the
 # scripts that they run install what is missing. Everything else is PGXS's.
-CHECKS = check-regress check-parallel check-isolation check-tap check-conformance check-property check-readme
+CHECKS = check-regress check-parallel check-isolation check-tap check-conformance check-property check-readme check-stripe
 HOUSE = help check $(CHECKS) lint format docs dist demo demo-stop bench
 ifneq ($(filter $(HOUSE),$(MAKECMDGOALS)),)
 
@@ -25,7 +25,7 @@ help:
 	@echo 'install      install it there'
 	@echo 'installcheck run the regression and isolation tests against a running server'
 	@echo 'check        run everything below on a private cluster: tests and lint'
-	@echo 'check-X      one part of it: regress, parallel, isolation, tap, conformance, property, readme'
+	@echo 'check-X      one part of it: regress, parallel, isolation, tap, conformance, property, readme, stripe'
 	@echo 'lint         warnings as errors, layout, static analysis, catalogue rules, docs current'
 	@echo 'format       lay out the C code'
 	@echo 'docs         write docs/reference.md from the comments in the catalogue'

@@ -108,6 +108,11 @@ BEGIN
 		SET currency = NEW.currency, unrated = NEW.unrated, description = NEW.description
 		WHERE card = NEW.card
 			AND builtin;
+	WHEN 'pricing_threshold' THEN
+		UPDATE meter.pricing_threshold
+		SET threshold = NEW.threshold, alert_when = NEW.alert_when, description = NEW.description
+		WHERE signal = NEW.signal
+			AND builtin;
 	END CASE;
 
 	IF FOUND THEN
@@ -116,7 +121,7 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION meter.adopt_builtin_row() IS 'Trigger of setting, layer and card: a changed row is the user''s from then on, and an inserted one takes the place of the builtin one of the same key, so that a dump can be restored.';
+COMMENT ON FUNCTION meter.adopt_builtin_row() IS 'Trigger of setting, layer, card and pricing_threshold: a changed row is the user''s from then on, and an inserted one takes the place of the builtin one of the same key, so that a dump can be restored.';
 REVOKE ALL ON FUNCTION meter.adopt_builtin_row() FROM PUBLIC;
 
 CREATE TRIGGER adopt_builtin_row BEFORE INSERT OR UPDATE ON meter.setting

@@ -23,7 +23,7 @@ sub everything
 		join(
 			'',
 			map { "SELECT '$_', t FROM meter.$_ AS t ORDER BY t::text COLLATE \"C\";\n" }
-			  qw(setting layer item card rate)),
+			  qw(setting layer item card rate fx_rate shared_cost provider_bill revenue revenue_source cost_budget pricing_threshold)),
 		$database);
 }
 
@@ -55,7 +55,18 @@ query(q{
 	INSERT INTO meter.rate (item, unit, price, per, daily_from, daily_until) VALUES ('p/m1', 'input_tokens', 5, 1000, '22:00', '06:00');
 	INSERT INTO meter.rate (card, item, unit, price) VALUES ('credit', 'ask', 'actions', 1), ('next_year', 'p/m1', '*', 0);
 	SELECT count(*) FROM meter.load_rates('price_list', as_of => '2026-03-10');
+	CREATE TABLE sale (account text, at date, amount numeric);
+	INSERT INTO sale VALUES ('acme', '2026-01-10', 5);
+	SELECT meter.attach_revenue('sale', 'sale', 'account', 'amount', 'at', currency => 'EUR');
+	INSERT INTO meter.revenue (customer_id, revenue_date, amount, currency) VALUES ('acme', '2026-01-31', 49, 'USD');
+	INSERT INTO meter.fx_rate VALUES ('USD', 'EUR', '2026-01-30', 0.9);
+	INSERT INTO meter.shared_cost (period, layer, amount, currency, basis) VALUES ('[2026-01-01,2026-02-01)', 'storage', 10, 'EUR', 'customers');
+	INSERT INTO meter.provider_bill (provider, period, amount, currency) VALUES ('p', '[2026-01-01,2026-02-01)', 1, 'EUR');
+	INSERT INTO meter.cost_budget (budget, period, amount, currency) VALUES ('2026', '[2026-01-01,2027-01-01)', 100, 'EUR');
+	UPDATE meter.pricing_threshold SET threshold = 5 WHERE signal = 'cost_spread';
 });
+my $margin = 'SELECT customer_id, month, revenue, shared_cost, gross_margin FROM meter.customer_margin';
+is(query($margin), 'acme|2026-01-01|49.1|10|39.1', 'a margin is made of all of it');
 my $used = everything('postgres');
 
 # A parallel restore fills the tables in any order.
@@ -63,6 +74,7 @@ query('CREATE DATABASE parallel');
 $node->command_ok([ 'pg_dump', '-Fd', '-f', "$node->{_basedir}/used.dir", $node->connstr('postgres') ], 'pg_dump to a directory');
 $node->command_ok([ 'pg_restore', '-j', '4', '-d', $node->connstr('parallel'), "$node->{_basedir}/used.dir" ], 'and its restore by four jobs');
 is(everything('parallel'), $used, 'nothing is lost in a parallel restore');
+is(query($margin, 'parallel'), query($margin), 'and the margin is the same');
 query('CREATE DATABASE restored');
 $node->command_ok([ 'pg_dump', '-f', "$node->{_basedir}/used.sql", $node->connstr('postgres') ],
 	'pg_dump of a catalogue in use');
