@@ -286,6 +286,27 @@ END
 $$;
 COMMENT ON FUNCTION meter.stripe_revenue(text, text) IS 'The revenue in a schema that Stripe Sync Engine keeps: the lines of paid invoices, each over its own period, less their credit notes and refunds, without tax and after discounts. A refund that a credit note is about counts once; of any other, the part that is not tax is taken off, over the span of the invoice''s lines. The customer is the metadata of Stripe''s customer under customer_key, or Stripe''s own id where it has none. kind is fee, usage (a metered price), credit_note, refund or other. Amounts are in Stripe''s minor units, which are two digits for ISK and UGX and none for MGA.';
 
+CREATE FUNCTION meter.missing_revenue(kind text, relation text, mapping jsonb) RETURNS text
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+	SELECT min(CASE
+		WHEN to_regclass(needed.relation) IS NULL THEN format('relation "%s" does not exist', replace(needed.relation, '"', ''))
+		WHEN needed.column_name IS NOT NULL
+			AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(needed.relation) AND attname = needed.column_name AND attnum > 0 AND NOT attisdropped)
+			THEN format('%s has no column "%s"', to_regclass(needed.relation), needed.column_name)
+	END COLLATE "C")
+	FROM (
+		SELECT format('%I.%I', missing_revenue.relation, name) AS relation, NULL::text AS column_name
+		FROM unnest('{customers,invoices,credit_notes,refunds,charges,invoice_payments}'::text[]) AS name
+		WHERE missing_revenue.kind = 'stripe'
+		UNION ALL
+		SELECT missing_revenue.relation, value
+		FROM jsonb_each_text(missing_revenue.mapping -> 'columns')
+		WHERE missing_revenue.kind <> 'stripe'
+	) AS needed;
+END;
+COMMENT ON FUNCTION meter.missing_revenue(text, text, jsonb) IS 'What a source of meter.revenue_source names and is not there: a table or a column, as a sentence. NULL: it can be read.';
+
 /* At query time, from the registered names: no view hangs on the other system's tables, whose migrations go on as if nothing read them. */
 CREATE FUNCTION meter.attached_revenue()
 	RETURNS TABLE (customer_id text, period daterange, revenue_date date, kind text, amount numeric, currency text, source text)
@@ -295,13 +316,17 @@ AS $$
 DECLARE
 	attached record;
 BEGIN
-	FOR attached IN SELECT revenue_source.source, revenue_source.kind, revenue_source.relation, revenue_source.mapping FROM meter.revenue_source ORDER BY revenue_source.source COLLATE "C" LOOP
-		BEGIN
-			RETURN QUERY EXECUTE format('SELECT line.*, %L::text FROM (%s) AS line', attached.source, meter.revenue_query(attached.kind, attached.relation, attached.mapping));
-		EXCEPTION WHEN undefined_table OR undefined_column OR invalid_schema_name THEN
-			RAISE EXCEPTION 'attached revenue "%" cannot be read: %', attached.source, SQLERRM
-				USING ERRCODE = SQLSTATE, HINT = format('SELECT meter.detach_revenue(%L) leaves it out; attach it anew where its columns have changed.', attached.source);
-		END;
+	FOR attached IN
+		SELECT revenue_source.*, meter.missing_revenue(revenue_source.kind, revenue_source.relation, revenue_source.mapping) AS missing
+		FROM meter.revenue_source
+		ORDER BY revenue_source.source COLLATE "C"
+	LOOP
+		/* Asked beforehand: while workers run, no error can be caught. */
+		IF attached.missing IS NOT NULL THEN
+			RAISE EXCEPTION 'attached revenue "%" cannot be read: %', attached.source, attached.missing
+				USING ERRCODE = 'undefined_table', HINT = format('SELECT meter.detach_revenue(%L) leaves it out; attach it anew where its columns have changed.', attached.source);
+		END IF;
+		RETURN QUERY EXECUTE format('SELECT line.*, %L::text FROM (%s) AS line', attached.source, meter.revenue_query(attached.kind, attached.relation, attached.mapping));
 	END LOOP;
 END
 $$;
