@@ -257,7 +257,8 @@ WHERE event_id LIKE '3%' AND sign = 1;
 SELECT meter.mark_usage('c1', NULL, NULL, '2026-03-25', '2026-04-02');
 SELECT
 	(SELECT count(*) FROM meter.usage_by_day) = (SELECT count(DISTINCT (customer_id, usage_date, item, action, variant, outcome, request_class)) FROM meter.usage_part) AS one_a_key,
-	(SELECT count(*) FROM meter.usage_by_day) < (SELECT count(*) FROM meter.usage_part) AS merged,
+	(SELECT count(*) FROM meter.usage_by_day) < (SELECT count(*) FROM meter.usage_part) AS merged;
+SELECT
 	(SELECT count(*) FROM meter.cost_by_day) = (SELECT count(DISTINCT (customer_id, usage_date)) FROM meter.usage_part) AS one_a_day,
 	(SELECT count(*) FROM meter.cost_by_day) < (SELECT count(*) FROM meter.cost_part) AS merged_day;
 WITH summed AS (
