@@ -42,6 +42,7 @@ DECLARE
     part text[];
     want text := expected #>> '{}';
     have numeric;
+    exact numeric;
     sub record;
 BEGIN
     -- a line that is not there is a line of nothing
@@ -64,6 +65,14 @@ BEGIN
             EXIT WHEN diff IS NOT NULL;
         END LOOP;
     ELSIF jsonb_typeof(expected) = 'array' THEN
+        -- rows of a report have no order: each has to be there
+        IF path LIKE '%.rows' AND jsonb_typeof(got) = 'array' AND jsonb_array_length(got) = jsonb_array_length(expected) THEN
+            SELECT jsonb_agg(coalesce(same.row, got -> (n::integer - 1)) ORDER BY n) INTO got
+            FROM jsonb_array_elements(expected) WITH ORDINALITY AS wanted (row, n)
+            LEFT JOIN LATERAL (
+                SELECT candidate.row FROM jsonb_array_elements(got) AS candidate (row)
+                WHERE (difference(wanted.row, candidate.row, '', '{}')).diff IS NULL LIMIT 1) AS same ON true;
+        END IF;
         IF jsonb_typeof(got) <> 'array' OR jsonb_array_length(got) <> jsonb_array_length(expected) THEN
             diff := format('%s: expected %s, got %s', path, expected, got);
             RETURN;
@@ -89,12 +98,14 @@ BEGIN
         IF round((got #>> '{}')::numeric, part[2]::integer) <> part[1]::numeric THEN
             diff := format('%s: expected %s, got %s', path, want, got #>> '{}');
         END IF;
-    ELSIF want ~ '^-?[0-9.]+/[0-9.]+$' AND is_number(got) THEN
-        part := string_to_array(want, '/');
+    ELSIF want ~ '^-?[0-9.]+(/[0-9.]+)?( \+ [0-9.]+(/[0-9.]+)?)*$' AND is_number(got) THEN
+        -- a fraction, or a sum of some: a part that is settled is the difference of two that are
         have := (got #>> '{}')::numeric;
-        IF part[1]::numeric = have * part[2]::numeric THEN
+        SELECT sum(round(split_part(term, '/', 1)::numeric / coalesce(nullif(split_part(term, '/', 2), ''), '1')::numeric, 30)) INTO exact
+        FROM unnest(string_to_array(want, ' + ')) AS term;
+        IF round(exact, 28) = have THEN
             RETURN;
-        ELSIF round(part[1]::numeric / part[2]::numeric, 12) = have THEN
+        ELSIF abs(exact - have) <= 0.0000000000005 + 0.000000000001 * (cardinality(string_to_array(want, ' + ')) - 1) THEN
             notes := notes || 'settled to 12 digits'::text;
         ELSE
             diff := format('%s: expected %s, got %s', path, want, got #>> '{}');

@@ -985,3 +985,141 @@ BEGIN
     RETURN answer(jsonb_build_object('precise', num(exact), 'amount_cents', num(meter.round_quantity(exact, 'round', 0))));
 END
 $$;
+
+-- Flexprice's buckets: a value for each, which is charged by itself. Here that is what
+-- charges_by_period does with events: a bucket is an hour of its own.
+CREATE FUNCTION rate_bucketed(engine text, p jsonb, i jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+    option text := zero_option(engine, p ->> 'model');
+    t meter.tariff;
+    amount numeric;
+BEGIN
+    PERFORM only_keys(p, 'model', 'unit_price', 'tiers', 'bounds', 'bucket_agg');
+    PERFORM only_keys(i, 'bucket_values');
+    PERFORM check_rules(p);
+    PERFORM only_value(p, 'bucket_agg', 'max, priced per bucket', 'sum, priced per bucket');
+    t := CASE
+        WHEN p ->> 'model' = 'standard' AND NOT p ? 'tiers' THEN format('at %s', p ->> 'unit_price')::meter.tariff
+        WHEN p ->> 'model' IN ('graduated', 'volume') AND NOT p ? 'unit_price'
+            THEN tariff(p, p ->> 'model', CASE WHEN option <> '' THEN '; ' || option ELSE '' END) END;
+    IF t IS NULL THEN
+        PERFORM not_mapped('buckets with %s', p::text);
+    END IF;
+    SELECT coalesce(sum(period.charge), 0) INTO amount
+    FROM (
+        SELECT meter.charges_by_period(t, timestamptz '2024-01-01Z' + n * interval '1 hour', value::numeric,
+                                       date '2024-01-01', interval '1 hour', 'UTC') AS periods
+        FROM jsonb_array_elements_text(i -> 'bucket_values') WITH ORDINALITY AS bucket (value, n)) AS charged,
+        unnest(charged.periods) AS period;
+    RETURN answer(jsonb_build_object('amount', num(amount)));
+END
+$$;
+
+-- Flexprice's commitment with an overage factor: what usage costs up to the commitment, and
+-- what is beyond times the factor. A plan's commitment has no such factor, so the money goes
+-- through a tariff of its own: two tiers, and a minimum where what is missing is charged. A
+-- window is a commitment by itself; a bucket of the day has its own price and commitment.
+CREATE FUNCTION rate_commitment(engine text, p jsonb, i jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+    windowed boolean := coalesce((p ->> 'windowed')::boolean, false);
+    bucket jsonb := coalesce(p -> 'bucket', '{}');
+    hours text[] := regexp_match(bucket ->> 'hours_utc', '^(\d\d:\d\d)-(\d\d:\d\d)$');
+    seen record;
+    term jsonb;
+    committed numeric;
+    factor text;
+    price meter.tariff;
+    money_tariff meter.tariff;
+    line record;
+    amount numeric := 0;
+    utilized numeric := 0;
+    overage numeric := 0;
+    true_up numeric := 0;
+BEGIN
+    PERFORM only_keys(p, 'unit_price', 'commitment_amount', 'commitment_quantity', 'overage_factor', 'true_up', 'windowed', 'bucket');
+    PERFORM only_keys(bucket, 'hours_utc', 'unit_price', 'commitment_amount', 'commitment_quantity', 'overage_factor', 'true_up');
+    PERFORM only_keys(i, 'quantity', 'window_quantities', 'windows');
+    IF (SELECT count(*) FROM jsonb_object_keys(i)) <> 1 OR windowed = (i ? 'quantity')
+        OR p ? 'bucket' AND (hours IS NULL OR hours[1] >= hours[2]) THEN
+        PERFORM not_mapped('a commitment with %s and %s', p::text, i::text);
+    END IF;
+    FOR seen IN
+        SELECT NULL::text AS at, (i ->> 'quantity')::numeric AS quantity WHERE i ? 'quantity'
+        UNION ALL
+        SELECT NULL, q::numeric FROM jsonb_array_elements_text(i -> 'window_quantities') AS q
+        UNION ALL
+        SELECT w ->> 0, (w ->> 1)::numeric FROM jsonb_array_elements(i -> 'windows') AS w
+    LOOP
+        term := CASE
+            WHEN seen.at >= hours[1] AND seen.at < hours[2]
+                THEN p - CASE WHEN bucket ?| '{commitment_amount,commitment_quantity}' THEN '{commitment_amount,commitment_quantity}'::text[] ELSE '{}' END || bucket
+            ELSE p END;
+        IF (term ? 'commitment_amount') = (term ? 'commitment_quantity') THEN
+            PERFORM not_mapped('a commitment of an amount or a quantity: %s', term::text);
+        END IF;
+        price := format('at %s', term ->> 'unit_price');
+        committed := coalesce((term ->> 'commitment_amount')::numeric, meter.charge(price, (term ->> 'commitment_quantity')::numeric));
+        factor := coalesce(term ->> 'overage_factor', '1');
+        money_tariff := CASE WHEN committed > 0 THEN format('graduated: up to %s at 1; above at %s', txt(committed), factor) ELSE format('at %s', factor) END
+            || CASE WHEN (term ->> 'true_up')::boolean THEN format('; minimum %s', txt(committed)) ELSE '' END;
+        FOR line IN SELECT * FROM meter.charge_lines(money_tariff, meter.charge(price, seen.quantity)) LOOP
+            amount := amount + line.amount;
+            IF line.kind = 'minimum' THEN
+                true_up := true_up + line.amount;
+            ELSIF line.up_to IS NULL THEN
+                overage := overage + line.amount;
+            ELSE
+                utilized := utilized + line.amount;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN answer(jsonb_build_object('amount', num(amount), 'utilized', num(utilized), 'overage', num(overage), 'true_up', num(true_up)),
+        CASE WHEN windowed THEN '{a tariff of money, a charge a window}' ELSE '{a tariff of money}'::text[] END);
+END
+$$;
+
+-- Meteroid: a discount's parts of an invoice's lines, in whole cents.
+CREATE FUNCTION rate_discount_distribution(engine text, p jsonb, i jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+    subtotal numeric;
+    discount numeric;
+    net jsonb;
+BEGIN
+    PERFORM only_keys(p, 'rule');
+    PERFORM only_keys(i, 'lines_cents', 'discount_cents');
+    PERFORM only_value(p, 'rule', 'proportional floor, then one cent each by largest remainder');
+    SELECT coalesce(sum(x::numeric), 0) INTO subtotal FROM jsonb_array_elements_text(i -> 'lines_cents') AS x;
+    discount := meter.charge(format('at 1; maximum %s', subtotal)::meter.tariff, (i ->> 'discount_cents')::numeric);
+    -- nothing is split over nothing, which allocate refuses
+    IF discount = 0 THEN
+        RETURN answer(jsonb_build_object('net_cents', i -> 'lines_cents'));
+    END IF;
+    SELECT jsonb_agg(num(amount - part) ORDER BY n) INTO net
+    FROM (
+        SELECT n, x::numeric AS amount, meter.allocate(discount, x::numeric, 0) OVER (ORDER BY n) AS part
+        FROM jsonb_array_elements_text(i -> 'lines_cents') WITH ORDINALITY AS line (x, n)) AS parts;
+    RETURN answer(jsonb_build_object('net_cents', net));
+END
+$$;
+
+-- Never more back than was paid: credits go through a maximum, on top of those before.
+CREATE FUNCTION capped_credit(credit numeric, paid numeric, previous numeric) RETURNS numeric
+LANGUAGE sql IMMUTABLE
+RETURN meter.charge_between(format('at 1; maximum %s', paid)::meter.tariff, previous, previous + credit);
+
+CREATE FUNCTION rate_proration_credit_cap(engine text, p jsonb, i jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+    credit numeric := i ->> 'credit';
+BEGIN
+    PERFORM only_keys(p, 'rule');
+    PERFORM only_keys(i, 'credit', 'paid', 'previous_credits');
+    PERFORM only_value(p, 'rule', 'min(credit, paid - previous credits), floor 0');
+    RETURN answer(jsonb_build_object('credit', num(
+            capped_credit(greatest(credit, 0), (i ->> 'paid')::numeric, (i ->> 'previous_credits')::numeric))),
+        CASE WHEN credit < 0 THEN '{a negative total is nothing}'::text[] END);
+END
+$$;

@@ -409,3 +409,33 @@ BEGIN
     PERFORM not_mapped('proration by %s', p::text);
 END
 $$;
+
+-- Flexprice: the next beginning of a calendar period.
+CREATE FUNCTION rate_calendar_anchor(engine text, p jsonb, i jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+    zone text := coalesce(nullif(p ->> 'timezone', ''), 'UTC');
+    monday date := '2001-01-01'; -- and the start of a year
+    next timestamptz;
+BEGIN
+    PERFORM only_keys(p, 'interval', 'timezone', 'week_start');
+    PERFORM only_keys(i, 'start');
+    PERFORM only_value(p, 'week_start', 'Monday');
+    next := upper(meter.period(instant(i ->> 'start'), monday, every(p), zone));
+    RETURN answer(jsonb_build_object('anchor', utc(next)));
+END
+$$;
+
+-- Days of a zone's calendar, however many hours they have: the fields are its clock's.
+CREATE FUNCTION rate_calendar_days(engine text, p jsonb, i jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+    zone text := p ->> 'timezone';
+BEGIN
+    PERFORM only_keys(p, 'timezone', 'rule');
+    PERFORM only_keys(i, 'start_fields', 'end_fields');
+    PERFORM only_value(p, 'rule', 'calendar date difference, clock time ignored');
+    RETURN answer(jsonb_build_object('days', num(meter.period_number(
+        (i ->> 'end_fields')::timestamp AT TIME ZONE zone, (i ->> 'start_fields')::timestamp::date, '1 day', zone))));
+END
+$$;

@@ -154,3 +154,38 @@ BEGIN
         jsonb_build_object('usage', measured(inclusive::jsonb)));
 END
 $$;
+
+-- OpenMeter: rows of usage with a price each, by some of their columns. A row is an item of a
+-- card, and its cost is rated; a price that is not there is none, and such a row is unpriced.
+CREATE FUNCTION rate_cost(engine text, p jsonb, i jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+    dimensions text[] := ARRAY(SELECT jsonb_array_elements_text(p -> 'group_by'));
+    item jsonb;
+    card meter.rate_card;
+    got jsonb;
+BEGIN
+    PERFORM only_keys(p, 'group_by');
+    PERFORM only_keys(i, 'rows');
+    IF NOT dimensions <@ '{provider,model,token_type}' THEN
+        PERFORM not_mapped('cost by %s', p ->> 'group_by');
+    END IF;
+    FOR item IN SELECT * FROM jsonb_array_elements(i -> 'rows') LOOP
+        PERFORM only_keys(item, 'provider', 'model', 'token_type', 'usage', 'unit_cost');
+    END LOOP;
+    SELECT meter.rate_card(rated.item, 'tokens', rated.price, 1, NULL, NULL, NULL, NULL, NULL, NULL) INTO card
+    FROM (SELECT DISTINCT concat_ws('/', row ->> 'provider', row ->> 'model', row ->> 'token_type') AS item, (row ->> 'unit_cost')::numeric AS price
+          FROM jsonb_array_elements(i -> 'rows') AS row
+          WHERE row ->> 'unit_cost' IS NOT NULL) AS rated;
+    SELECT coalesce(jsonb_agg(grouped.dimensions || jsonb_build_object('usage', num(grouped.usage), 'cost', num(grouped.cost))), '[]') INTO got
+    FROM (
+        SELECT kept.dimensions,
+               sum(meter.usage('tokens', (row ->> 'usage')::numeric)) -> 'tokens' AS usage,
+               meter.total_cost(card, concat_ws('/', row ->> 'provider', row ->> 'model', row ->> 'token_type'), timestamptz '2024-01-01Z',
+                                meter.usage('tokens', (row ->> 'usage')::numeric)) AS cost
+        FROM jsonb_array_elements(i -> 'rows') AS row,
+             LATERAL (SELECT coalesce(jsonb_object_agg(d, row -> d), '{}') AS dimensions FROM unnest(dimensions) AS d) AS kept
+        GROUP BY kept.dimensions) AS grouped;
+    RETURN answer(jsonb_build_object('rows', got));
+END
+$$;

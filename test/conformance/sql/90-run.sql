@@ -4,15 +4,6 @@ CREATE TABLE result (
     ord serial, file text, model text, id text, test text, class text, detail text
 );
 
--- The models that the kernel answers for. The others wait for plans and invoices.
-CREATE FUNCTION selected(model text) RETURNS boolean
-LANGUAGE sql IMMUTABLE
-RETURN model ~ ('^(standard.*|dynamic|graduated.*|volume.*|package.*|percentage|stairstep.*|included_units'
-    || '|max_spend|min_spend.*|unit_conversion|quantity_rounding|currency_rounding|.*billing_period.*'
-    || '|bucket_starts|date_add|next_billing_date|first_billing_date|whole_periods|elapsed_cycles'
-    || '|credit_grants|credit_order|credit_proration|wallet_allocation|wallet_burn'
-    || '|period_days|proration_factor|fee_proration|.*_delta|.*_incremental)$');
-
 -- Some sources compare a rounded amount, and say how.
 CREATE FUNCTION as_compared(got jsonb, how text) RETURNS jsonb
 LANGUAGE plpgsql AS $$
@@ -83,9 +74,7 @@ BEGIN
     LOOP
         BEGIN
             verdict := NULL;
-            IF NOT selected(item ->> 'model') THEN
-                SELECT 'later' AS class, NULL::text AS detail INTO verdict;
-            ELSIF to_regprocedure(format('conformance.rate_%s(text,jsonb,jsonb)', item ->> 'model')) IS NULL THEN
+            IF to_regprocedure(format('conformance.rate_%s(text,jsonb,jsonb)', item ->> 'model')) IS NULL THEN
                 SELECT 'FAILED' AS class, 'no mapping for this model' AS detail INTO verdict;
             ELSE
                 PERFORM only_keys(item, 'id', 'source', 'test', 'model', 'parameters', 'input', 'expected', 'note');
@@ -149,7 +138,6 @@ SELECT file, model,
        count(*) FILTER (WHERE class = 'same') AS same,
        count(*) FILTER (WHERE class = 'option') AS "same with option",
        count(*) FILTER (WHERE class = 'differs') AS differs,
-       count(*) FILTER (WHERE class = 'later') AS later,
        count(*) FILTER (WHERE class = 'FAILED') AS failed,
        count(*) AS total
 FROM result
@@ -158,11 +146,7 @@ ORDER BY file NULLS LAST, model NULLS LAST;
 
 \pset tuples_only on
 \pset format unaligned
-SELECT format('%s of %s cases are later: their models need plans or invoices (%s)',
-              count(*) FILTER (WHERE class = 'later'), count(*),
-              (SELECT string_agg(DISTINCT model, ', ' ORDER BY model) FROM result WHERE class = 'later'))
-FROM result;
-SELECT format('%s passed, %s failed', count(*) FILTER (WHERE class NOT IN ('later', 'FAILED')),
+SELECT format('%s passed, %s failed', count(*) FILTER (WHERE class <> 'FAILED'),
               count(*) FILTER (WHERE class = 'FAILED'))
 FROM result;
 
@@ -170,7 +154,7 @@ DO $$
 BEGIN
     IF EXISTS (SELECT FROM conformance.result WHERE class = 'FAILED') THEN
         RAISE EXCEPTION 'conformance: % cases failed', (SELECT count(*) FROM conformance.result WHERE class = 'FAILED');
-    ELSIF NOT EXISTS (SELECT FROM conformance.result WHERE class <> 'later') THEN
+    ELSIF NOT EXISTS (SELECT FROM conformance.result) THEN
         RAISE EXCEPTION 'conformance: there was nothing to run';
     END IF;
 END
