@@ -552,6 +552,14 @@ BEGIN
 		RAISE EXCEPTION 'periods can be closed at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
+	/* Of whom close_periods never heard. Before the locks: it may have to wait for another one that adds them. */
+	INSERT INTO meter.billing_account (customer_id)
+	SELECT DISTINCT customer_id
+	FROM meter.subscription
+	WHERE customer_id = ANY (customers)
+		AND NOT EXISTS (SELECT FROM meter.billing_account AS account WHERE account.customer_id = subscription.customer_id)
+	ORDER BY customer_id
+	ON CONFLICT ON CONSTRAINT billing_account_pkey DO NOTHING;
 	/*
 	 * A change of a subscription either is seen here, or sees how far its customer is
 	 * billed, and marks what it touches. The next lock excludes a refresh, see

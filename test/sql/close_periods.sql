@@ -198,6 +198,13 @@ DELETE FROM meter.rate WHERE card IN ('credit', 'free');
 -- A restore brings it back.
 INSERT INTO meter.rate (card, item, unit, price, recorded_at) VALUES ('list', 'mini', 'input_tokens', 1, '2020-01-01');
 
+-- In a transaction of one's own, for a customer that no closing has seen before.
+BEGIN;
+SELECT meter.subscribe('new', 'basic', since => '2023-05-01') IS NOT NULL AS new;
+SELECT * FROM meter.close_customers('{new,nobody}', '2023-05-02', '2023-05-12 00:00+00');
+SELECT plan_item, amount FROM pg_temp.lines WHERE customer = 'new';
+ROLLBACK;
+
 -- Whoever bills needs no more than that.
 CREATE ROLE meter_regress_biller;
 SELECT meter.allow_billing('meter_regress_biller');

@@ -514,6 +514,15 @@ CREATE FUNCTION rate_volume_converted(engine text, p jsonb, i jsonb) RETURNS out
 LANGUAGE sql RETURN rate_converted('volume', engine, p, i);
 
 -- Packages, rounded up or down.
+-- A price per package, which is charged when it is started, or when it is full.
+CREATE FUNCTION package_tariff(p jsonb) RETURNS meter.tariff
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM only_value(p, 'rounding', 'up', 'down');
+    RETURN format('at %s per %s %s', p ->> 'package_price', CASE p ->> 'rounding' WHEN 'down' THEN 'full' ELSE 'started' END, p ->> 'package_size');
+END
+$$;
+
 CREATE FUNCTION rate_package(engine text, p jsonb, i jsonb) RETURNS outcome
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -670,9 +679,7 @@ CREATE FUNCTION rate_package_delta(engine text, p jsonb, i jsonb) RETURNS outcom
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM only_keys(p, 'method', 'package_price', 'package_size', 'rounding');
-    PERFORM only_value(p, 'rounding', 'up', 'down');
-    RETURN rate_delta(format('at %s per %s %s', p ->> 'package_price',
-        CASE p ->> 'rounding' WHEN 'down' THEN 'full' ELSE 'started' END, p ->> 'package_size')::meter.tariff, p, i);
+    RETURN rate_delta(package_tariff(p), p, i);
 END
 $$;
 
@@ -995,17 +1002,22 @@ DECLARE
     t meter.tariff;
     amount numeric;
 BEGIN
-    PERFORM only_keys(p, 'model', 'unit_price', 'tiers', 'bounds', 'bucket_agg');
+    CASE p ->> 'model'
+        WHEN 'standard' THEN
+            PERFORM only_keys(p, 'model', 'bucket_agg', 'unit_price');
+            t := format('at %s', p ->> 'unit_price');
+        WHEN 'package' THEN
+            PERFORM only_keys(p, 'model', 'bucket_agg', 'package_price', 'package_size', 'rounding');
+            t := package_tariff(p);
+        WHEN 'graduated', 'volume' THEN
+            PERFORM only_keys(p, 'model', 'bucket_agg', 'tiers', 'bounds', 'flat_fee_rule');
+            PERFORM check_rules(p);
+            t := tariff(p, p ->> 'model', CASE WHEN option <> '' THEN '; ' || option ELSE '' END);
+        ELSE
+            PERFORM not_mapped('buckets of %s', p ->> 'model');
+    END CASE;
     PERFORM only_keys(i, 'bucket_values');
-    PERFORM check_rules(p);
     PERFORM only_value(p, 'bucket_agg', 'max, priced per bucket', 'sum, priced per bucket');
-    t := CASE
-        WHEN p ->> 'model' = 'standard' AND NOT p ? 'tiers' THEN format('at %s', p ->> 'unit_price')::meter.tariff
-        WHEN p ->> 'model' IN ('graduated', 'volume') AND NOT p ? 'unit_price'
-            THEN tariff(p, p ->> 'model', CASE WHEN option <> '' THEN '; ' || option ELSE '' END) END;
-    IF t IS NULL THEN
-        PERFORM not_mapped('buckets with %s', p::text);
-    END IF;
     SELECT coalesce(sum(period.charge), 0) INTO amount
     FROM (
         SELECT meter.charges_by_period(t, timestamptz '2024-01-01Z' + n * interval '1 hour', value::numeric,

@@ -155,8 +155,10 @@ BEGIN
 END
 $$;
 
--- OpenMeter: rows of usage with a price each, by some of their columns. A row is an item of a
--- card, and its cost is rated; a price that is not there is none, and such a row is unpriced.
+-- OpenMeter: rows of usage with a price each, which is found by what else they have: such as a
+-- provider, a model and a type of tokens. They are added up by some of that. Here they are
+-- an item of a card, and their cost is rated; a price that is not there is none, and such a row
+-- is unpriced.
 CREATE FUNCTION rate_cost(engine text, p jsonb, i jsonb) RETURNS outcome
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -167,23 +169,23 @@ DECLARE
 BEGIN
     PERFORM only_keys(p, 'group_by');
     PERFORM only_keys(i, 'rows');
-    IF NOT dimensions <@ '{provider,model,token_type}' THEN
-        PERFORM not_mapped('cost by %s', p ->> 'group_by');
-    END IF;
     FOR item IN SELECT * FROM jsonb_array_elements(i -> 'rows') LOOP
-        PERFORM only_keys(item, 'provider', 'model', 'token_type', 'usage', 'unit_cost');
+        IF NOT item ?& (ARRAY['usage', 'unit_cost'] || dimensions)
+            OR EXISTS (SELECT FROM jsonb_each(item - 'usage' - 'unit_cost') WHERE jsonb_typeof(value) <> 'string') THEN
+            PERFORM not_mapped('the row %s', item::text);
+        END IF;
     END LOOP;
     SELECT meter.rate_card(rated.item, 'tokens', rated.price, 1, NULL, NULL, NULL, NULL, NULL, NULL) INTO card
-    FROM (SELECT DISTINCT concat_ws('/', row ->> 'provider', row ->> 'model', row ->> 'token_type') AS item, (row ->> 'unit_cost')::numeric AS price
+    FROM (SELECT DISTINCT (row - 'usage' - 'unit_cost')::text AS item, (row ->> 'unit_cost')::numeric AS price
           FROM jsonb_array_elements(i -> 'rows') AS row
           WHERE row ->> 'unit_cost' IS NOT NULL) AS rated;
     SELECT coalesce(jsonb_agg(grouped.dimensions || jsonb_build_object('usage', num(grouped.usage), 'cost', num(grouped.cost))), '[]') INTO got
     FROM (
         SELECT kept.dimensions,
-               sum(meter.usage('tokens', (row ->> 'usage')::numeric)) -> 'tokens' AS usage,
-               meter.total_cost(card, concat_ws('/', row ->> 'provider', row ->> 'model', row ->> 'token_type'), timestamptz '2024-01-01Z',
-                                meter.usage('tokens', (row ->> 'usage')::numeric)) AS cost
+               sum(used.usage) -> 'tokens' AS usage,
+               meter.total_cost(card, (row - 'usage' - 'unit_cost')::text, timestamptz '2024-01-01Z', used.usage) AS cost
         FROM jsonb_array_elements(i -> 'rows') AS row,
+             LATERAL (SELECT meter.usage('tokens', (row ->> 'usage')::numeric)) AS used (usage),
              LATERAL (SELECT coalesce(jsonb_object_agg(d, row -> d), '{}') AS dimensions FROM unnest(dimensions) AS d) AS kept
         GROUP BY kept.dimensions) AS grouped;
     RETURN answer(jsonb_build_object('rows', got));

@@ -102,8 +102,8 @@ BEGIN
     FROM (
         SELECT change.at, change.n, sum(meter.usage('level', change.value)) OVER (ORDER BY change.at, change.n) AS usage
         FROM (
-            SELECT since - interval '1 day' AS at, 0 AS n, (p ->> 'initial_value')::numeric AS value
-            WHERE p ->> 'initial_value' <> 'from prior events'
+            SELECT since - interval '1 day' AS at, 0 AS n, CASE WHEN NOT i ? 'prior_events' THEN (p ->> 'initial_value')::numeric END AS value
+            WHERE p ->> 'initial_value' IS NOT NULL AND NOT i ? 'prior_events'
             UNION ALL
             SELECT (e ->> 0)::timestamptz, n, (e ->> 1)::numeric
             FROM jsonb_array_elements(coalesce(i -> 'prior_events', '[]') || (i -> 'events')) WITH ORDINALITY AS event (e, n)) AS change
@@ -147,6 +147,8 @@ DECLARE
     item jsonb;
     part numeric;
     given numeric;
+    taken_there numeric := 0;
+    taken_here numeric := 0;
     given_there numeric := 0;
     given_here numeric := 0;
 BEGIN
@@ -189,13 +191,16 @@ BEGIN
 
     -- what the two orders predict, in cents
     FOR item IN SELECT c FROM jsonb_array_elements(coupons) WITH ORDINALITY AS coupon (c, n) ORDER BY c ->> 'percent' IS NULL, n LOOP
-        part := coalesce((item ->> 'percent')::numeric / 100 * (base - given_there), (item ->> 'fixed')::numeric * cents);
-        given_there := least(base, given_there + round(part));
-        part := coalesce((item ->> 'percent')::numeric / 100 * base, (item ->> 'fixed')::numeric * cents);
-        given_here := least(base, given_here + round(part));
+        part := least(base - taken_there, coalesce((item ->> 'percent')::numeric / 100 * (base - taken_there), (item ->> 'fixed')::numeric * cents));
+        taken_there := taken_there + part;
+        given_there := given_there + CASE WHEN p ? 'type' THEN round(part) ELSE trunc(part) END;
+        part := least(base - taken_here, coalesce((item ->> 'percent')::numeric / 100 * base, (item ->> 'fixed')::numeric * cents));
+        taken_here := taken_here + part;
+        given_here := given_here + round(part);
     END LOOP;
     RETURN answer(jsonb_build_object('discount_cents', num(given)), NULL,
-        CASE WHEN given_here <> given_there THEN 'percentages are each of the charges here, and of what the ones before leave there' END,
+        CASE WHEN taken_here <> taken_there THEN 'percentages are each of the charges here, and of what the ones before leave there'
+             WHEN given_here <> given_there THEN 'a part of a cent is rounded here, and cut off there' END,
         jsonb_build_object('discount_cents', num(given_here)), jsonb_build_object('discount_cents', num(given_there)));
 END
 $$;
