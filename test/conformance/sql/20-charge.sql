@@ -1032,6 +1032,7 @@ $$;
 -- what is beyond times the factor. A plan's commitment has no such factor, so the money goes
 -- through a tariff of its own: two tiers, and a minimum where what is missing is charged. A
 -- window is a commitment by itself; a bucket of the day has its own price and commitment.
+-- Without a price the input is one number, which is money.
 CREATE FUNCTION rate_commitment(engine text, p jsonb, i jsonb) RETURNS outcome
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -1052,8 +1053,12 @@ DECLARE
 BEGIN
     PERFORM only_keys(p, 'unit_price', 'commitment_amount', 'commitment_quantity', 'overage_factor', 'true_up', 'windowed', 'bucket');
     PERFORM only_keys(bucket, 'hours_utc', 'unit_price', 'commitment_amount', 'commitment_quantity', 'overage_factor', 'true_up');
+    IF NOT p ? 'unit_price' AND NOT windowed THEN
+        i := jsonb_build_object('quantity', (SELECT string_agg(value, ' and ') FROM jsonb_each_text(i)));
+        p := p || '{"unit_price": "1"}';
+    END IF;
     PERFORM only_keys(i, 'quantity', 'window_quantities', 'windows');
-    IF (SELECT count(*) FROM jsonb_object_keys(i)) <> 1 OR windowed = (i ? 'quantity')
+    IF (SELECT count(*) FROM jsonb_object_keys(i)) <> 1 OR windowed = (i ? 'quantity') OR NOT p ? 'unit_price'
         OR p ? 'bucket' AND (hours IS NULL OR hours[1] >= hours[2]) THEN
         PERFORM not_mapped('a commitment with %s and %s', p::text, i::text);
     END IF;

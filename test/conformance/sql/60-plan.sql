@@ -87,7 +87,7 @@ BEGIN
     PERFORM only_keys(p, 'from', 'to', 'period_days', 'recurring', 'initial_value');
     PERFORM only_keys(i, 'events', 'prior_events');
     IF since <> since::date::timestamptz OR until <> until::date::timestamptz
-        OR (p ->> 'initial_value' = 'from prior events') IS DISTINCT FROM (CASE WHEN p ->> 'initial_value' IS NOT NULL OR i ? 'prior_events' THEN i ? 'prior_events' END) THEN
+        OR coalesce(p ->> 'initial_value' = 'from prior events', false) <> (i ? 'prior_events') THEN
         PERFORM not_mapped('a weighted sum with %s', p::text);
     END IF;
     INSERT INTO meter.metric (metric, aggregation, unit, recurring) VALUES
