@@ -8,10 +8,12 @@ CREATE FUNCTION new_plan(name text, version integer, currency text, every interv
 LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO meter.plan (plan, version, currency, every) VALUES (name, new_plan.version, new_plan.currency, new_plan.every);
-    INSERT INTO meter.plan_item (plan, version, plan_item, kind, position, amount, quantity, percent, timing, metric, tariff)
-    SELECT name, new_plan.version, 'item_' || n, item.kind, n, item.amount, item.quantity, item.percent, coalesce(item.timing, 'arrears'), item.metric, item.tariff::meter.tariff
+    INSERT INTO meter.plan_item (plan, version, plan_item, kind, position, amount, quantity, percent, periods, timing, metric, tariff)
+    SELECT name, new_plan.version, 'item_' || n, item.kind, n, item.amount, item.quantity, item.percent, item.periods,
+           coalesce(item.timing, 'arrears'), item.metric, item.tariff::meter.tariff
     FROM jsonb_array_elements(items) WITH ORDINALITY AS listed (content, n),
-         LATERAL jsonb_to_record(content) AS item (kind text, amount numeric, quantity numeric, percent numeric, timing text, metric text, tariff text);
+         LATERAL jsonb_to_record(content) AS item (kind text, amount numeric, quantity numeric, percent numeric, periods integer,
+                                                   timing text, metric text, tariff text);
 END
 $$;
 
@@ -35,8 +37,7 @@ DECLARE
     span text;
     k integer;
     value record;
-    ids bigint[] := '{}';
-    got jsonb := '{}';
+    got jsonb;
 BEGIN
     PERFORM only_keys(p, 'boundaries');
     SELECT array_agg(CASE WHEN b ~ '^\d{4}-\d\d-\d\d$' THEN b::date ELSE date '2024-01-31' + n::integer END ORDER BY n) INTO days
@@ -61,7 +62,7 @@ BEGIN
     PERFORM new_plan(name, 1, 'USD', '1000 years', (
         SELECT jsonb_agg(jsonb_build_object('kind', 'usage', 'metric', name || '_' || u, 'tariff', 'at 1') ORDER BY u) FROM jsonb_object_keys(i) AS u));
     FOR k IN 1 .. cardinality(days) - 1 LOOP
-        ids := ids || meter.subscribe(name, name, 1, days[k], days[k + 1], '2000-01-01');
+        PERFORM meter.subscribe(name, name, 1, days[k], days[k + 1], '2000-01-01');
     END LOOP;
     SELECT jsonb_object_agg(measured.unit, measured.quantities) INTO got
     FROM (SELECT substr(line.metric, length(name) + 2) AS unit, jsonb_agg(num(line.measured) ORDER BY lower(line.period)) AS quantities
@@ -157,16 +158,16 @@ BEGIN
         PERFORM only_keys(i, 'base_cents', 'used_cents');
         PERFORM only_value(p, 'frequency', 'once', 'recurring', 'forever');
         PERFORM only_value(p, 'type', 'fixed', 'percentage');
-        IF (p ->> 'type' = 'fixed') <> (p ? 'amount_cents') OR p ? 'amount_cents' = (p ? 'percent') THEN
-            PERFORM not_mapped('a coupon of %s', p::text);
+        IF (p ->> 'type' = 'fixed') <> (p ? 'amount_cents') OR p ? 'amount_cents' = (p ? 'percent')
+            OR i ? 'used_cents' AND (p ? 'percent' OR coalesce(p ->> 'frequency', 'once') <> 'once') THEN
+            PERFORM not_mapped('a coupon of %s with %s', p::text, i::text);
         END IF;
-        -- one for one invoice gives the rest of it
-        coupons := jsonb_build_array(CASE
-            WHEN p ? 'percent' THEN jsonb_build_object('percent', p ->> 'percent')
-            ELSE jsonb_build_object('fixed', meter.charge(to_units, CASE
-                WHEN i ? 'used_cents' AND coalesce(p ->> 'frequency', 'once') = 'once'
-                    THEN capped_credit((p ->> 'amount_cents')::numeric, (p ->> 'amount_cents')::numeric, (i ->> 'used_cents')::numeric)
-                ELSE (p ->> 'amount_cents')::numeric END)) END);
+        coupons := jsonb_build_array(
+            CASE WHEN p ? 'percent' THEN jsonb_build_object('percent', p ->> 'percent')
+                 ELSE jsonb_build_object('fixed', meter.charge(to_units, capped_credit(
+                    (p ->> 'amount_cents')::numeric, (p ->> 'amount_cents')::numeric, coalesce((i ->> 'used_cents')::numeric, 0)))) END
+            || CASE WHEN p ->> 'frequency' = 'recurring' THEN jsonb_build_object('periods', coalesce(p -> 'frequency_duration_remaining', p -> 'frequency_duration'))
+                    ELSE '{}' END);
     ELSE
         PERFORM only_keys(p, 'order', 'currency');
         PERFORM only_keys(i, 'subtotal_cents', 'coupons');
@@ -174,7 +175,7 @@ BEGIN
         coupons := i -> 'coupons';
     END IF;
     FOR item IN SELECT * FROM jsonb_array_elements(coupons) LOOP
-        PERFORM only_keys(item, 'percent', 'fixed');
+        PERFORM only_keys(item, 'percent', 'fixed', 'periods');
     END LOOP;
 
     PERFORM new_plan(name, 1, coalesce(p ->> 'currency', 'USD'), '1 month', (
@@ -182,7 +183,7 @@ BEGIN
         FROM (
             SELECT jsonb_build_object('kind', 'fee', 'amount', meter.charge(to_units, base)) AS listed, 0 AS n
             UNION ALL
-            SELECT jsonb_build_object('kind', 'discount', 'percent', c -> 'percent', 'amount', c -> 'fixed'), n
+            SELECT jsonb_build_object('kind', 'discount', 'percent', c -> 'percent', 'amount', c -> 'fixed', 'periods', c -> 'periods'), n
             FROM jsonb_array_elements(coupons) WITH ORDINALITY AS coupon (c, n)) AS listed));
     PERFORM meter.subscribe(name, name, 1, '2024-03-01', '2024-04-01');
     SELECT meter.charge(to_cents, coalesce(-sum(rated_amount), 0)) INTO given
@@ -207,6 +208,7 @@ $$;
 
 -- Flexprice: a change inside a period that is paid in advance. The old fee is invoiced, then
 -- the subscription changes, ends or begins, and the next invoice's lines are what it comes to.
+-- Dates are the zone's, whatever it is.
 CREATE FUNCTION rate_proration(engine text, p jsonb, i jsonb) RETURNS outcome
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -328,12 +330,12 @@ DECLARE
     got numeric;
     ours numeric;
     theirs numeric;
-    ended boolean;
 BEGIN
     SELECT coalesce(sum(amount), 0) INTO got
     FROM meter.rate_lines(ARRAY[made.name], ARRAY[start], ARRAY[target], true);
 
-    SELECT coalesce(sum(round((part.until - cycle.since)::numeric / (cycle.until - cycle.since), 12) - round((part.since - cycle.since)::numeric / (cycle.until - cycle.since), 12)), 0),
+    SELECT coalesce(sum(round((part.until - cycle.since)::numeric / (cycle.until - cycle.since), 12)
+                        - round((part.since - cycle.since)::numeric / (cycle.until - cycle.since), 12)), 0),
            coalesce(sum(CASE
                WHEN part.since = cycle.since AND part.until = cycle.until THEN 1
                WHEN cycle.n < 0 THEN (part.until - part.since)::numeric / (part.until - (part.until - step)::date)
