@@ -46,7 +46,12 @@ SELECT meter.minor_units(12.34, 2), meter.minor_units(-0.005, 3), meter.minor_un
 SELECT meter.enqueue_invoices('stripe');
 SELECT meter.enqueue_invoices('stripe');
 SELECT customer_id, idempotency_key, problem FROM meter.outbox_problem ORDER BY customer_id;
-INSERT INTO meter.external_customer VALUES ('stripe', 'jpy', 'cus_jpy');
+-- One without an id on purpose is not missed.
+INSERT INTO meter.external_customer VALUES ('stripe', 'jpy', NULL), ('lago', 'ugx', NULL);
+SELECT meter.enqueue_invoices('stripe'), (SELECT count(*) FROM meter.lago_fee WHERE customer_id = 'ugx') AS of_ugx;
+SELECT customer_id FROM meter.outbox_problem ORDER BY customer_id;
+UPDATE meter.external_customer SET external_id = 'cus_jpy' WHERE customer_id = 'jpy';
+DELETE FROM meter.external_customer WHERE customer_id = 'ugx';
 SELECT meter.enqueue_invoices('stripe');
 SELECT destination, kind, pending, claimed, failed, done, oldest < now() AS old FROM meter.outbox_state;
 
