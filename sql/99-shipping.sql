@@ -14,13 +14,16 @@ CREATE TABLE meter.destination (
 		CONSTRAINT destination_shape_is_known CHECK (shape IN ('stripe', 'lago')),
 	since date NOT NULL DEFAULT '-infinity',
 	max_attempts integer NOT NULL DEFAULT 12
-		CONSTRAINT destination_max_attempts_are_1_to_1000 CHECK (max_attempts BETWEEN 1 AND 1000)
+		CONSTRAINT destination_max_attempts_are_1_to_1000 CHECK (max_attempts BETWEEN 1 AND 1000),
+	keys_kept interval DEFAULT '23 hours'
+		CONSTRAINT destination_keys_kept_is_positive CHECK (keys_kept > '0')
 );
 COMMENT ON TABLE meter.destination IS 'Where lines and events are shipped to.';
 COMMENT ON COLUMN meter.destination.destination IS 'Name: a lower-case letter, then up to 62 lower-case letters, digits and underscores.';
 COMMENT ON COLUMN meter.destination.shape IS 'stripe or lago: whose fields a payload has.';
 COMMENT ON COLUMN meter.destination.since IS 'Invoices dated before are not shipped. Default -infinity: all are.';
-COMMENT ON COLUMN meter.destination.max_attempts IS 'After so many claims without success a row has failed. Default 12: with the delays of meter.retry_outbox within 15 hours, and so before Stripe may forget a key, which is after 24.';
+COMMENT ON COLUMN meter.destination.max_attempts IS 'After so many claims without success a row has failed. Default 12, which with the delays of meter.retry_outbox takes 15 hours.';
+COMMENT ON COLUMN meter.destination.keys_kept IS 'How long the destination is sure to know an idempotency key. A row that was first claimed longer ago, and may have arrived, is not claimed again: it has failed, for somebody to look. Default 23 hours, as Stripe may forget keys after 24. NULL: it never forgets, as Lago does not.';
 
 CREATE TABLE meter.external_customer (
 	destination text NOT NULL,
@@ -75,7 +78,7 @@ COMMENT ON COLUMN meter.outbox.created_at IS 'When it was put here.';
 COMMENT ON COLUMN meter.outbox.state IS 'pending; claimed, by a worker; done; or failed: it was tried too often, or there is no use in trying, and it waits for meter.requeue_outbox.';
 COMMENT ON COLUMN meter.outbox.next_at IS 'From when on it can be claimed. Of a claimed row it is the end of the lease: then another may claim it.';
 COMMENT ON COLUMN meter.outbox.attempts IS 'How often it was claimed, since it was put here or requeued.';
-COMMENT ON COLUMN meter.outbox.first_claimed_at IS 'When it was first claimed. A destination may have forgotten the key of one that is old: Stripe after 24 hours. Look there for it before you ship it again.';
+COMMENT ON COLUMN meter.outbox.first_claimed_at IS 'When it was first claimed, since it was put here or requeued: it may have arrived since then, and destination.keys_kept counts from here. NULL: it was not.';
 COMMENT ON COLUMN meter.outbox.claimed_by IS 'The worker that claimed it last.';
 COMMENT ON COLUMN meter.outbox.claim_token IS 'The claim that may acknowledge it. NULL: none may.';
 COMMENT ON COLUMN meter.outbox.last_error IS 'Why the last attempt did not succeed.';
@@ -371,7 +374,12 @@ BEGIN
 	END IF;
 	RETURN QUERY
 	WITH due AS MATERIALIZED (
-		SELECT waiting.outbox_id, waiting.attempts < wanted.max_attempts AS claimed
+		SELECT
+			waiting.outbox_id,
+			CASE
+				WHEN waiting.attempts >= wanted.max_attempts THEN format('the lease of attempt %s ran out', waiting.attempts)
+				WHEN waiting.first_claimed_at + wanted.keys_kept <= at THEN format('it may have arrived, and the destination may have forgotten its key; before: %s', coalesce(waiting.last_error, 'a lease ran out'))
+			END AS given_up
 		FROM meter.outbox AS waiting
 		WHERE waiting.destination = wanted.destination
 			AND waiting.state IN ('pending', 'claimed')
@@ -390,22 +398,22 @@ BEGIN
 			claim_token = token
 		FROM due
 		WHERE claimed.outbox_id = due.outbox_id
-			AND due.claimed
+			AND due.given_up IS NULL
 		RETURNING claimed.*
 	), given_up AS (
-		/* It took its worker with it, each time. The token stays: who had it may have shipped it. */
+		/* The token stays: who had it may have shipped it, and may yet say so. */
 		UPDATE meter.outbox AS failed
-		SET state = 'failed', last_error = format('the lease of attempt %s ran out', failed.attempts)
+		SET state = 'failed', last_error = due.given_up
 		FROM due
 		WHERE failed.outbox_id = due.outbox_id
-			AND NOT due.claimed
+			AND due.given_up IS NOT NULL
 	)
 	SELECT claim.outbox_id, claim.claim_token, claim.kind, claim.idempotency_key, claim.payload, claim.customer_id, claim.attempts, claim.first_claimed_at
 	FROM claim
 	ORDER BY claim.outbox_id;
 END
 $$;
-COMMENT ON FUNCTION meter.claim_outbox(text, integer, interval, text) IS 'Claims at most n rows of a destination that are due, those that have waited longest first, for as long as lease says, and returns them in the order in which they were put there; none: there is nothing to do. Several workers never get the same row. COMMIT before you ship them. A row whose lease ran out is due again; one that was claimed too often, as destination.max_attempts says, has failed. claim_token, the same for all of them, is for meter.acknowledge_outbox and retry_outbox.';
+COMMENT ON FUNCTION meter.claim_outbox(text, integer, interval, text) IS 'Claims at most n rows of a destination that are due, those that have waited longest first, for as long as lease says, and returns them in the order in which they were put there; none: there is nothing to do. Several workers never get the same row. COMMIT before you ship them. A row whose lease ran out is due again; one that was claimed too often or too long ago, as max_attempts and keys_kept of the destination say, has failed. claim_token, the same for all of them, is for meter.acknowledge_outbox and retry_outbox.';
 
 CREATE FUNCTION meter.acknowledge_outbox(outbox_ids bigint[], claim_token uuid) RETURNS SETOF bigint
 LANGUAGE sql
@@ -436,12 +444,12 @@ CREATE FUNCTION meter.requeue_outbox(outbox_ids bigint[]) RETURNS SETOF bigint
 LANGUAGE sql
 BEGIN ATOMIC
 	UPDATE meter.outbox AS failed
-	SET state = 'pending', attempts = 0, next_at = clock_timestamp(), claim_token = NULL
+	SET state = 'pending', attempts = 0, first_claimed_at = NULL, next_at = clock_timestamp(), claim_token = NULL
 	WHERE failed.outbox_id = ANY (requeue_outbox.outbox_ids)
 		AND failed.state = 'failed'
 	RETURNING failed.outbox_id;
 END;
-COMMENT ON FUNCTION meter.requeue_outbox(bigint[]) IS 'Has rows that failed tried again, as if they were new, and returns them. Look at first_claimed_at before: the destination may know the key no more.';
+COMMENT ON FUNCTION meter.requeue_outbox(bigint[]) IS 'Has rows that failed tried again, as if they were new, and returns them. Look before whether they arrived: the destination may know their keys no more.';
 
 CREATE VIEW meter.outbox_problem AS
 SELECT destination, customer_id, outbox_id, idempotency_key, coalesce(last_error, 'it failed') AS problem

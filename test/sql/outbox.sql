@@ -129,7 +129,7 @@ SELECT state, attempts, last_error FROM meter.outbox WHERE idempotency_key = 'k2
 SELECT destination, problem FROM meter.outbox_problem WHERE destination = 'hook' ORDER BY outbox_id;
 -- The dead are brought back by hand, and no others.
 SELECT meter.requeue_outbox(array_agg(outbox_id)) IS NOT NULL AS requeued FROM meter.outbox WHERE idempotency_key = 'k2' OR destination = 'stripe';
-SELECT state, attempts, last_error, first_claimed_at IS NOT NULL AS since FROM meter.outbox WHERE idempotency_key = 'k2';
+SELECT state, attempts, last_error, first_claimed_at FROM meter.outbox WHERE idempotency_key = 'k2';
 -- A delay of one's own.
 SELECT meter.retry_outbox(outbox_id, claim_token, 'status 429', '1 hour') FROM meter.claim_outbox('hook', 1);
 SELECT next_at - clock_timestamp() BETWEEN interval '59 minutes' AND interval '1 hour' AS later FROM meter.outbox WHERE idempotency_key = 'k2';
@@ -141,6 +141,20 @@ SELECT count(*) FROM meter.claim_outbox('twice');
 SELECT state, attempts, last_error FROM meter.outbox WHERE destination = 'twice';
 SELECT count(*) FROM last, meter.acknowledge_outbox(ARRAY[outbox_id], claim_token);
 SELECT state, last_error FROM meter.outbox WHERE destination = 'twice';
+
+-- A row that may have arrived is not shipped again once its key may be forgotten; one that was never claimed is.
+UPDATE meter.destination SET keys_kept = '0' WHERE destination = 'twice';
+INSERT INTO meter.outbox (destination, kind, idempotency_key, payload) SELECT 'twice', 'note', 'old ' || n, '{}' FROM generate_series(1, 3) AS n;
+SELECT count(*) FROM meter.claim_outbox('twice', 2, '1 microsecond');
+UPDATE meter.outbox SET first_claimed_at = first_claimed_at - interval '23 hours', last_error = CASE idempotency_key WHEN 'old 2' THEN 'status 500' END WHERE idempotency_key IN ('old 1', 'old 2');
+SELECT idempotency_key FROM meter.claim_outbox('twice');
+SELECT idempotency_key, state, attempts, last_error FROM meter.outbox WHERE idempotency_key LIKE 'old%' ORDER BY outbox_id;
+UPDATE meter.destination SET keys_kept = NULL WHERE destination = 'twice';
+UPDATE meter.outbox SET state = 'claimed' WHERE idempotency_key = 'old 1';
+SELECT idempotency_key, attempts FROM meter.claim_outbox('twice');
+SELECT count(*) FROM meter.requeue_outbox(ARRAY(SELECT outbox_id FROM meter.outbox WHERE idempotency_key = 'old 2'));
+UPDATE meter.destination SET keys_kept = '23 hours' WHERE destination = 'twice';
+SELECT idempotency_key, attempts FROM meter.claim_outbox('twice');
 
 -- Meter events: sums and counts, what was taken back below zero, under keys that fit.
 SELECT meter.void_event('ann', 'e3', 'test') IS NOT NULL AS voided;
