@@ -13,3 +13,4 @@ SET client_min_messages = warning;
 \ir margin.sql
 \ir credit.sql
 \ir explain.sql
+\ir invoice.sql

@@ -429,8 +429,8 @@ WHERE attribute.attnum > 0
 		OR identified.table_name <> 'event_conflict'
 		AND (attribute.attname LIKE '%customer_id'
 			OR attribute.attname LIKE '%\_reason'
-			OR attribute.attname IN ('event_id', 'reverses', 'reversal', 'replacement', 'name', 'user_id', 'workflow_id', 'tags', 'reason', 'detail', 'note', 'content', 'payload')));
-COMMENT ON VIEW meter.personal_column IS 'What meter.erase_customer does with which columns, for every table of the extension that has a customer_id: renamed to the pseudonym, hashed with a salt that nobody keeps, replaced by the word erased, emptied, kept as it has to have a value; or the row is deleted. A column goes by its name: what is of a person is called name, user_id, workflow_id, tags, reason or anything that ends in _reason, detail, note, content or payload, and what names an event event_id, reverses, reversal or replacement.';
+			OR attribute.attname IN ('event_id', 'reverses', 'reversal', 'replacement', 'name', 'user_id', 'workflow_id', 'tags', 'reason', 'detail', 'note', 'content', 'payload', 'external_id', 'last_error')));
+COMMENT ON VIEW meter.personal_column IS 'What meter.erase_customer does with which columns, for every table of the extension that has a customer_id: renamed to the pseudonym, hashed with a salt that nobody keeps, replaced by the word erased, emptied, kept as it has to have a value; or the row is deleted. A column goes by its name: what is of a person is called name, user_id, workflow_id, tags, reason or anything that ends in _reason, detail, note, content, payload, external_id or last_error, and what names an event event_id, reverses, reversal or replacement.';
 
 CREATE FUNCTION meter.is_erasure(relation regclass, old_row jsonb, new_row jsonb) RETURNS boolean
 LANGUAGE sql STABLE

@@ -52,6 +52,8 @@ SELECT meter.void_grant('ann@secret.example', 'g2', 'secret reason') IS NOT NULL
 INSERT INTO meter.credit_allotment (customer_id, allotment_id, amount, valid, note) VALUES ('ann@secret.example', 'base', 10, '[2020-03-02,)', 'secret note');
 SELECT meter.end_allotment('ann@secret.example', 'base', 'secret reason') IS NOT NULL AS ended, meter.refund_event('ann@secret.example', 'secret-7', 'secret note') IS NOT NULL AS refunded;
 INSERT INTO meter.top_up_rule (customer_id, threshold, amount) VALUES ('ann@secret.example', 1000, 1);
+INSERT INTO meter.external_customer VALUES ('stripe', 'ann@secret.example', 'cus_secret');
+INSERT INTO meter.outbox (destination, kind, idempotency_key, payload, customer_id, last_error) VALUES ('stripe', 'note', 'k1', '{"customer": "cus_secret"}', 'ann@secret.example', 'secret has no card');
 CREATE VIEW pg_temp.credits AS
 SELECT granted, spent, expired, remaining, overage, recognised, deferred, (SELECT count(*) FROM meter.credit_ledger) AS entries, (SELECT count(*) FROM meter.top_up_due) AS due FROM meter.credit_balance;
 CREATE TEMP TABLE credits_before AS TABLE pg_temp.credits;
