@@ -21,7 +21,8 @@ typedef struct UsageState
 } UsageState;
 
 StaticAssertDecl(USAGE_MAX_UNITS < 1024, "a number of units has ten bits");
-StaticAssertDecl(USAGE_MAX_UNITS * UNIT_NAME_MAX <= PG_UINT16_MAX, "all names have two bytes' worth");
+StaticAssertDecl(USAGE_MAX_UNITS *UNIT_NAME_MAX <= PG_UINT16_MAX,
+				 "all names have two bytes' worth");
 
 extern UsageState *usage_state_for(const void *usage);
 extern UsageState *usage_state_add(UsageState *state, const void *usage);
