@@ -562,7 +562,11 @@ AS $$
 DECLARE
 	counted bigint;
 BEGIN
-	/* Maintenance, with its memory: the clause above ends it with the function. All events would be sorted to merge them with a few zones. */
+	/*
+	 * Maintenance, with its memory: the clause above ends it with the function. All
+	 * events would be sorted to merge them with a few zones; and a plan that is kept
+	 * could have been made for a cost_daily without rows, and read all of it for each day.
+	 */
 	PERFORM set_config('work_mem', current_setting('maintenance_work_mem'), true);
 	/* One statement: the horizon is that of the very snapshot that the events are read with. */
 	WITH bound AS MATERIALIZED (
