@@ -67,7 +67,7 @@ COMMENT ON FUNCTION meter.event_sums_final(meter.event_sums_state) IS 'Final fun
 CREATE AGGREGATE meter.event_sums(cost_card meter.rate_card, credit_card meter.rate_card, item text, action text, at timestamptz, usage meter.usage, variant text, sign smallint) (
 	SFUNC = meter.event_sums_add,
 	STYPE = meter.event_sums_state,
-	SSPACE = 160,
+	SSPACE = 128,
 	COMBINEFUNC = meter.event_sums_combine,
 	FINALFUNC = meter.event_sums_final,
 	PARALLEL = SAFE

@@ -389,6 +389,7 @@ COMMENT ON FUNCTION meter.lock_usage_daily(boolean) IS 'Takes the lock under whi
 
 CREATE FUNCTION meter.find_epochs() RETURNS void
 LANGUAGE sql
+SET jit = off
 BEGIN ATOMIC
 	INSERT INTO meter.usage_watermark (epoch, consumed)
 	SELECT DISTINCT (event.txid >> 48)::integer, event.txid >> 48 << 48
@@ -423,6 +424,9 @@ BEGIN
 		WHERE ctid = ANY (ARRAY(SELECT free.ctid FROM meter.horizon_lock AS free FOR UPDATE SKIP LOCKED));
 	END IF;
 
+	IF cardinality(marks) = 0 THEN
+		RETURN;
+	END IF;
 	IF EXISTS (SELECT FROM meter.usage_mark WHERE mark_id = ANY (marks) AND num_nonnulls(customer_id, item, action) = 0) THEN
 		/* All of it from the beginning: it becomes the tail, which is consumed in batches. */
 		DELETE FROM meter.usage_daily WHERE usage_date >= (SELECT horizon FROM meter.horizon);
@@ -553,11 +557,16 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET work_mem = '4MB'
 SET enable_mergejoin = off
+SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
 	counted bigint;
 BEGIN
-	/* Maintenance, with its memory: the clause above ends it with the function. All events would be sorted to merge them with a few zones. */
+	/*
+	 * Maintenance, with its memory: the clause above ends it with the function. All
+	 * events would be sorted to merge them with a few zones; and a plan that is kept
+	 * could have been made for a cost_daily without rows, and read all of it for each day.
+	 */
 	PERFORM set_config('work_mem', current_setting('maintenance_work_mem'), true);
 	/* One statement: the horizon is that of the very snapshot that the events are read with. */
 	WITH bound AS MATERIALIZED (
@@ -566,7 +575,7 @@ BEGIN
 			greatest(usage_watermark.consumed, least(meter.txid_horizon(consume_events.epoch), consume_events.until)) AS end_txid
 		FROM meter.usage_watermark
 		WHERE usage_watermark.epoch = consume_events.epoch
-	), rated AS (
+	), summed AS (
 		SELECT
 			customer_id, usage_date, item, action, variant, outcome, request_class,
 			meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums,
@@ -576,11 +585,58 @@ BEGIN
 			AND txid < (SELECT end_txid FROM bound)
 			AND (occurred_at >= (SELECT clear_from FROM meter.horizon) OR usage_date >= (SELECT horizon FROM meter.horizon))
 		GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
+	), rated AS MATERIALIZED (
+		/* A customer's days side by side, as the indexes have them, by comparisons that cost nothing. */
+		SELECT
+			customer_id, usage_date, item, action, variant, outcome, request_class,
+			(sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits,
+			summed.counted
+		FROM summed
+		ORDER BY customer_id COLLATE "C", usage_date
+	), day AS (
+		SELECT
+			customer_id, usage_date,
+			trim_scale(sum(cost)) AS cost, trim_scale(sum(credits)) AS credits,
+			sum(events) AS events, sum(unpriced_cost) AS unpriced_cost, sum(unpriced_credits) AS unpriced_credits,
+			sum(sorted.counted) AS counted
+		FROM (
+			SELECT customer_id COLLATE "C" AS customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits, rated.counted
+			FROM rated
+			ORDER BY 1, 2
+		) AS sorted
+		GROUP BY customer_id, usage_date
+	), rated_day AS MATERIALIZED (
+		SELECT
+			day.*,
+			(SELECT daily.ctid FROM meter.cost_daily AS daily WHERE daily.customer_id = day.customer_id COLLATE "default" AND daily.usage_date = day.usage_date) AS place
+		FROM day
+	), added_day AS (
+		INSERT INTO meter.cost_daily (customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits)
+		SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits
+		FROM rated_day
+		WHERE place IS NULL
+	), merged_day AS (
+		UPDATE meter.cost_daily AS daily
+		SET cost = trim_scale(daily.cost + rated_day.cost),
+			credits = trim_scale(daily.credits + rated_day.credits),
+			events = daily.events + rated_day.events,
+			unpriced_cost = daily.unpriced_cost + rated_day.unpriced_cost,
+			unpriced_credits = daily.unpriced_credits + rated_day.unpriced_credits
+		FROM rated_day
+		WHERE daily.ctid = rated_day.place
+	/* A day that is new has no row yet: it need not be looked for, which is half the work. */
 	), added AS (
-		INSERT INTO meter.usage_daily AS daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
-		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
+		INSERT INTO meter.usage_daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
+		SELECT rated.customer_id, rated.usage_date, rated.item, rated.action, rated.variant, rated.outcome, rated.request_class, rated.events, rated.usage, rated.cost, rated.credits, rated.unpriced_cost, rated.unpriced_credits
 		FROM rated
-		ORDER BY customer_id, usage_date, item, action, variant, outcome, request_class
+		JOIN rated_day USING (customer_id, usage_date)
+		WHERE rated_day.place IS NULL
+	), merged AS (
+		INSERT INTO meter.usage_daily AS daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
+		SELECT rated.customer_id, rated.usage_date, rated.item, rated.action, rated.variant, rated.outcome, rated.request_class, rated.events, rated.usage, rated.cost, rated.credits, rated.unpriced_cost, rated.unpriced_credits
+		FROM rated
+		JOIN rated_day USING (customer_id, usage_date)
+		WHERE rated_day.place IS NOT NULL
 		ON CONFLICT ON CONSTRAINT usage_daily_key DO UPDATE
 		SET events = daily.events + excluded.events,
 			usage = meter.add(daily.usage, excluded.usage),
@@ -588,33 +644,21 @@ BEGIN
 			credits = trim_scale(daily.credits + excluded.credits),
 			unpriced_cost = daily.unpriced_cost + excluded.unpriced_cost,
 			unpriced_credits = daily.unpriced_credits + excluded.unpriced_credits
-	), summed AS (
-		INSERT INTO meter.cost_daily AS daily (customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits)
-		SELECT customer_id, usage_date, trim_scale(sum((sums).cost)), trim_scale(sum((sums).credits)), sum((sums).events), sum((sums).unpriced_cost), sum((sums).unpriced_credits)
-		FROM rated
-		GROUP BY customer_id, usage_date
-		ORDER BY customer_id, usage_date
-		ON CONFLICT (customer_id, usage_date) DO UPDATE
-		SET cost = trim_scale(daily.cost + excluded.cost),
-			credits = trim_scale(daily.credits + excluded.credits),
-			events = daily.events + excluded.events,
-			unpriced_cost = daily.unpriced_cost + excluded.unpriced_cost,
-			unpriced_credits = daily.unpriced_credits + excluded.unpriced_credits
 	), late AS (
 		INSERT INTO meter.invoice_mark (customer_id, since)
-		SELECT customer_id, min(usage_date)
-		FROM rated
+		SELECT account.customer_id, min(rated_day.usage_date)
+		FROM rated_day
 		JOIN meter.billing_account AS account USING (customer_id)
-		WHERE usage_date < account.closed_until
-		GROUP BY customer_id
+		WHERE rated_day.usage_date < account.closed_until
+		GROUP BY account.customer_id
 	), moved AS (
 		UPDATE meter.usage_watermark
 		SET consumed = greatest(usage_watermark.consumed, bound.end_txid), refreshed_at = clock_timestamp()
 		FROM bound
 		WHERE usage_watermark.epoch = consume_events.epoch
 	)
-	SELECT coalesce(sum(rated.counted), 0) INTO counted
-	FROM rated;
+	SELECT coalesce(sum(rated_day.counted), 0) INTO counted
+	FROM rated_day;
 	RETURN counted;
 END
 $$;
@@ -634,9 +678,10 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
 DECLARE
-	mark record;
-	tail record;
-	width bigint;
+	watermark record;
+	first_txid bigint;
+	last_txid bigint;
+	planned record;
 BEGIN
 	RETURN QUERY
 	WITH sized AS (
@@ -656,38 +701,40 @@ BEGIN
 	GROUP BY batch
 	ORDER BY batch;
 
-	FOR tail IN
-		SELECT watermark.epoch, watermark.consumed, meter.txid_horizon(watermark.epoch) AS horizon, counted.*
-		FROM meter.usage_watermark AS watermark
-		CROSS JOIN LATERAL (
-			SELECT count(*) AS events, min(txid) AS first_txid, max(txid) AS last_txid
-			FROM meter.usage_event
-			WHERE txid >= watermark.consumed
-				AND txid < meter.txid_horizon(watermark.epoch)
-		) AS counted
-		ORDER BY watermark.epoch
+	FOR watermark IN
+		SELECT usage_watermark.epoch, usage_watermark.consumed, meter.txid_horizon(usage_watermark.epoch) AS horizon
+		FROM meter.usage_watermark
+		ORDER BY usage_watermark.epoch
 	LOOP
-		IF tail.events <= batch_events THEN
-			RETURN NEXT ROW(NULL, tail.epoch, NULL, tail.events)::meter.refresh_step;
-			CONTINUE;
-		END IF;
-		/* Cut where about so many events are between, and between two transactions. */
-		width := (tail.last_txid - tail.first_txid) / 65536 + 1;
-		RETURN QUERY
-		WITH bucket AS (
-			SELECT (txid - tail.first_txid) / width AS number, count(*) AS events
-			FROM meter.usage_event
-			WHERE txid >= tail.first_txid
-				AND txid <= tail.last_txid
-			GROUP BY number
-		), placed AS (
-			SELECT number, bucket.events, trunc((sum(bucket.events) OVER (ORDER BY number) - 1) / batch_events) AS batch
-			FROM bucket
-		)
-		SELECT NULL::bigint[], tail.epoch, nullif(tail.first_txid + (max(number) + 1) * width, max(tail.first_txid + (max(number) + 1) * width) OVER ()), sum(placed.events)::bigint
-		FROM placed
-		GROUP BY batch
-		ORDER BY batch;
+		/* Cut between two transactions, where about so many events are before; once more, and finer, where that is too coarse. */
+		first_txid := watermark.consumed;
+		last_txid := watermark.horizon - 1;
+		LOOP
+			WITH bucket AS (
+				SELECT (txid - first_txid) / ((last_txid - first_txid) / 65536 + 1) AS number, count(*) AS events, min(txid) AS first_txid, max(txid) AS last_txid
+				FROM meter.usage_event
+				WHERE txid >= first_txid
+					AND txid <= last_txid
+				GROUP BY number
+			), placed AS (
+				SELECT bucket.*, trunc((sum(bucket.events) OVER (ORDER BY number) - 1) / batch_events) AS batch
+				FROM bucket
+			), step AS (
+				SELECT batch, sum(placed.events)::bigint AS events, max(placed.events) AS largest, min(placed.first_txid) AS first_txid, max(placed.last_txid) AS last_txid
+				FROM placed
+				GROUP BY batch
+			)
+			SELECT array_agg(step.last_txid + 1 ORDER BY batch) AS ends, array_agg(step.events ORDER BY batch) AS events, max(largest) AS largest, min(step.first_txid) AS first_txid, max(step.last_txid) AS last_txid INTO planned
+			FROM step;
+			EXIT WHEN planned.largest IS NULL
+				OR planned.largest <= batch_events
+				OR (planned.last_txid - planned.first_txid) / 65536 = (last_txid - first_txid) / 65536;
+			first_txid := planned.first_txid;
+			last_txid := planned.last_txid;
+		END LOOP;
+		FOR i IN 1 .. coalesce(cardinality(planned.ends), 1) LOOP
+			RETURN NEXT ROW(NULL, watermark.epoch, CASE WHEN i < cardinality(planned.ends) THEN planned.ends[i] END, coalesce(planned.events[i], 0))::meter.refresh_step;
+		END LOOP;
 	END LOOP;
 END
 $$;

@@ -3,10 +3,10 @@
  * a group of events, added up at once.
  *
  * A state is one block: the header, and behind it the state of a sum of usages
- * (usage_sum.h), which grows with the units; three units take 144 bytes. An event is
- * taken apart once: its usage is read for what it costs, for what it takes in credits
- * where it did an action, and for its sum. What is unpriced is counted, and in no sum
- * of amounts.
+ * (usage_sum.h), which grows with the units; three units take 128 bytes, which palloc
+ * gives without a rest. An event is taken apart once: its usage is read for what it
+ * costs, for what it takes in credits where it did an action, and for its sum. What is
+ * unpriced is counted, and in no sum of amounts.
  *
  * The text form is the number of events, of those without a cost and without credits,
  * the cost, the credits and the usage: 3 1 0 12.5 4 {"input_tokens": 12}.

@@ -4,7 +4,7 @@
  * A state is one block: the header, the units' code bytes (as in a usage: a custom one
  * is UNIT_CUSTOM plus the length of its name), padded to eight, the sums, and the names
  * of custom units, all in canonical order. Rows that repeat their units walk the state
- * beside the row and add in place; two units take 56 bytes. A unit that is new moves
+ * beside the row and add in place; two units take 48 bytes. A unit that is new moves
  * what is behind it, in place where there is room, else in a new state twice as large,
  * because the executor owns the old one.
  */
@@ -22,8 +22,8 @@ static UsageState *state_copy(const UsageState *state);
 static inline DecHalves *
 state_sums(const UsageState *state)
 {
-	return (DecHalves *) ((char *) state + offsetof(UsageState, codes) +
-						  TYPEALIGN(8, state->capacity));
+	return (DecHalves *) ((char *) state +
+						  TYPEALIGN(8, offsetof(UsageState, codes) + state->capacity));
 }
 
 static inline char *
@@ -47,14 +47,14 @@ assert_state(const UsageState *state)
 static UsageState *
 state_make(int capacity, int names_room)
 {
-	Size size = offsetof(UsageState, codes) + TYPEALIGN(8, capacity) +
+	Size size = TYPEALIGN(8, offsetof(UsageState, codes) + capacity) +
 				capacity * sizeof(DecHalves) + names_room;
 	UsageState *state = palloc0(size);
 
 	SET_VARSIZE(state, size);
 	state->format = USAGE_STATE_FORMAT;
-	state->capacity = (uint16) capacity;
-	state->names_room = (uint32) names_room;
+	state->capacity = capacity;
+	state->names_room = (uint16) names_room;
 	return state;
 }
 
@@ -62,7 +62,9 @@ state_make(int capacity, int names_room)
 static UsageState *
 state_grow(const UsageState *old)
 {
-	UsageState *state = state_make(Max(2 * old->capacity, 2), 2 * old->names_room + UNIT_NAME_MAX);
+	UsageState *state =
+		state_make(Min(Max(2 * (int) old->capacity, 2), USAGE_MAX_UNITS),
+				   Min(2 * (int) old->names_room + UNIT_NAME_MAX, USAGE_MAX_UNITS * UNIT_NAME_MAX));
 
 	state->units = old->units;
 	state->names_size = old->names_size;

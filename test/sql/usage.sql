@@ -303,6 +303,7 @@ SELECT sum(u) FROM (VALUES (NULL), ('{"b": 1, "output_tokens": 2}'::meter.usage)
 SELECT sum(meter.usage('a', 1, 'b', NULL::integer)) FROM generate_series(1, 10);
 SELECT sum(u) FROM (VALUES ('{"a": 170141183460469231731687303.715884105727}'::meter.usage), ('{"a": 1e-12}')) v(u);
 SELECT sum(meter.usage('u' || i, 1)) = jsonb_object_agg('u' || i, 1)::meter.usage AS many FROM generate_series(1, 1000) i;
+SELECT sum(u ORDER BY i) = sum(u ORDER BY i DESC) AS any_order, length(sum(u)::text) AS length FROM (SELECT i, meter.usage('u' || lpad(i::text, 62, '0'), i) AS u FROM generate_series(1, 1000) i) AS longest;
 SELECT sum(meter.usage('u' || i, 1)) FROM generate_series(1, 1001) i;
 -- the state's functions, called by hand: the arguments stay as they are
 SELECT meter.usage_sum_transition(s, '{"b": 1, "input_tokens": 5}'), meter.usage_sum_transition(s, '{"a": 1}'), s,

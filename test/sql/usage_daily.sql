@@ -298,3 +298,16 @@ WITH zone AS (
 )
 SELECT (SELECT sum(events) FROM kept) = (SELECT sum(sign) FROM meter.usage_event) AS all_counted, (SELECT sum(tokens) FROM kept) = (SELECT sum(tokens) FROM plain) AS all_summed,
 	(SELECT count(*) FROM meter.usage_event) > 4000 AS many;
+-- batches end between transactions, near their size; days that are new, and days that are there, in one of them
+SELECT format($$INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) SELECT 'batches ' || i, 'batch %s ' || i, '2030-01-%s 12:00', 'batch', '{"input_tokens": 1}' FROM generate_series(1, %s) i$$, n, n / 4 + 1, n % 7 + 1) FROM generate_series(1, 40) n
+\gexec
+SELECT max(events) <= 56 AS near FROM meter.refresh_steps(50);
+SELECT max(events) <= 7 AS each_its_own FROM meter.refresh_steps(1);
+CALL meter.refresh(50);
+SELECT format($$INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) SELECT 'batches ' || i, 'again %s ' || i, '2030-01-%s 12:00', (ARRAY['batch', NULL, 'batch 2'])[i %% 3 + 1], '{"input_tokens": 1}' FROM generate_series(1, 9) i$$, n, n) FROM generate_series(6, 14) n
+\gexec
+CALL meter.refresh(20);
+CALL pg_temp.refresh_all();
+SELECT count(*) AS keys, count(DISTINCT (customer_id, usage_date)) AS days, sum(events) AS events FROM meter.usage_daily WHERE customer_id LIKE 'batches %';
+SELECT count(*) AS days, sum(events) AS events FROM meter.cost_daily WHERE customer_id LIKE 'batches %';
+SELECT * FROM meter.audit();
