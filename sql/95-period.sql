@@ -417,8 +417,8 @@ BEGIN
 		SELECT
 			item.customer_id, item.subscription_id, item.period_start, item.plan_item,
 			committed.service,
-			greatest(0, committed.amount - coalesce((
-				SELECT sum(charge.amount)
+			greatest(0, meter.round_money(committed.amount, item.currency) - coalesce((
+				SELECT sum(meter.round_money(charge.amount, item.currency))
 				FROM charge
 				WHERE charge.subscription_id = item.subscription_id
 					AND charge.period_start >= lower(committed.service)
@@ -437,18 +437,21 @@ BEGIN
 			AND upper(committed.service) = upper(item.period)
 			AND (NOT only_due OR upper(item.period) <= item.until)
 	), chargeable AS MATERIALIZED (
-		SELECT subscription_id, period_start, plan_item, amount, false AS committed FROM charge
+		/* From here on by what the lines say, so that an invoice comes out at its commitment or cap to the cent. */
+		SELECT item.subscription_id, item.period_start, item.plan_item, meter.round_money(charge.amount, item.currency) AS amount
+		FROM charge
+		JOIN item USING (subscription_id, period_start, plan_item)
 		UNION ALL
-		SELECT subscription_id, period_start, plan_item, amount, true FROM commitment
+		SELECT subscription_id, period_start, plan_item, amount FROM commitment
 	), wanted AS (
 		SELECT
 			item.customer_id, item.subscription_id, item.period_start, item.plan_item, item.period, item.kind, item.position, item.percent,
 			total.amount AS total,
-			CASE
+			meter.round_money(CASE
 				WHEN item.kind = 'cap' THEN full_amount.part
 				WHEN item.percent IS NOT NULL THEN meter.prorate(total.scope, 0, item.percent, 100)
 				ELSE least(full_amount.part, total.scope)
-			END AS amount
+			END, item.currency) AS amount
 		FROM item
 		CROSS JOIN LATERAL (
 			SELECT

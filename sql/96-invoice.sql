@@ -559,6 +559,13 @@ BEGIN
 	 */
 	LOCK TABLE meter.subscription, meter.subscription_seat, meter.subscription_override IN SHARE MODE;
 	LOCK TABLE meter.billing_account IN ROW EXCLUSIVE MODE;
+	INSERT INTO meter.billing_account (customer_id)
+	SELECT DISTINCT subscription.customer_id
+	FROM meter.subscription
+	WHERE subscription.customer_id = ANY (customers)
+		AND NOT EXISTS (SELECT FROM meter.billing_account AS account WHERE account.customer_id = subscription.customer_id)
+	ORDER BY subscription.customer_id
+	ON CONFLICT ON CONSTRAINT billing_account_pkey DO NOTHING;
 	locked := ARRAY(
 		SELECT customer_id
 		FROM meter.billing_account
