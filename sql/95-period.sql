@@ -145,7 +145,7 @@ BEGIN
 			asked.until + 1) AS part
 		WHERE subscription.customer_id = ANY (customers)
 			AND NOT part.trial
-			AND CASE WHEN lower(part.period) < (SELECT purged.horizon FROM meter.horizon AS purged) THEN NOT meter.is_frozen(subscription.customer_id, plan.plan, plan.version, part.period) ELSE true END
+			AND CASE WHEN lower(part.period) < (SELECT purged.horizon FROM meter.horizon AS purged) OR subscription.customer_id LIKE 'erased-%' THEN NOT meter.is_frozen(subscription.customer_id, plan.plan, plan.version, part.period) ELSE true END
 	), item AS MATERIALIZED (
 		SELECT
 			part.*,
@@ -517,7 +517,7 @@ BEGIN
 		AND NOT (line.optional AND line.amount = 0);
 END
 $$;
-COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) IS 'What customers are charged, a row a line: for the n-th customer in periods that end after the n-th since and begin by the n-th until (finite); with only_due, what is due by then, in its invoice''s sense. as_plan and as_version put the subscriptions to a plan on another version, for a preview. The line''s key is subscription_id, lower(period), plan_item and line_group. measured is the metric''s quantity, the most seats, or the credits taken, of which metric is the type; quantity what the tariff charges, rounded, less what is included; amount is exact, and NULL where problem says why there is no price. Commitments, discounts and caps have a line only where they come to something.';
+COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) IS 'What customers are charged, a row a line: for the n-th customer in periods that end after the n-th since and begin by the n-th until (finite); with only_due, what is due by then, in its invoice''s sense. as_plan and as_version put the subscriptions to a plan on another version, for a preview. The line''s key is subscription_id, lower(period), plan_item and line_group. measured is the metric''s quantity, the most seats, or the credits taken, of which metric is the type; quantity what the tariff charges, rounded, less what is included; amount is exact (commitments, discounts and caps reckon with rounded charges, and are rounded), and NULL where problem says why there is no price. Commitments, discounts and caps have a line only where they come to something.';
 REVOKE ALL ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) FROM PUBLIC;
 
 CREATE FUNCTION meter.preview_migration(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, as_of timestamptz DEFAULT now())
