@@ -35,13 +35,15 @@ CREATE TABLE meter.action (
 		CONSTRAINT action_credit_type_is_not_empty CHECK (credit_type <> ''),
 	pool text
 		CONSTRAINT action_pool_is_not_empty CHECK (pool <> ''),
-	description text
+	description text,
+	added_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE meter.action IS 'What a customer can do, such as summarise, and which credits it uses up. What it costs in credits are the rates of card credit, whose item is the action. An action needs no row here to be counted: meter.unknown_name lists the ones that have none.';
 COMMENT ON COLUMN meter.action.action IS 'The name that events and the rates of card credit know it by.';
 COMMENT ON COLUMN meter.action.credit_type IS 'The type of credits it uses up. Default credit.';
 COMMENT ON COLUMN meter.action.pool IS 'The pool whose grants it uses up first. NULL: the unrestricted ones.';
 COMMENT ON COLUMN meter.action.description IS 'What it is.';
+COMMENT ON COLUMN meter.action.added_at IS 'When it was added. Nobody writes it.';
 
 SELECT pg_extension_config_dump('meter.customer', '');
 SELECT pg_extension_config_dump('meter.customer_zone', '');

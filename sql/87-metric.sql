@@ -146,6 +146,16 @@ BEGIN ATOMIC
 		ORDER BY event.metric, event.customer_id, event.item, event.action, event.variant, event.request_class,
 			meter.event_field(event.key, event.item, event.action, event.variant, event.request_class, event.user_id, event.workflow_id, event.tags),
 			event.occurred_at DESC, event.event_id DESC
+	), superseded AS (
+		DELETE FROM meter.carried_event AS carried
+		USING last
+		WHERE carried.metric = last.metric
+			AND carried.customer_id = last.customer_id
+			AND (carried.occurred_at, carried.event_id) < (last.occurred_at, last.event_id)
+			AND (carried.item, carried.action, carried.variant, carried.request_class,
+					meter.event_field(last.key, carried.item, carried.action, carried.variant, carried.request_class, carried.user_id, carried.workflow_id, carried.tags))
+				IS NOT DISTINCT FROM (last.item, last.action, last.variant, last.request_class,
+					meter.event_field(last.key, last.item, last.action, last.variant, last.request_class, last.user_id, last.workflow_id, last.tags))
 	), inserted AS (
 		INSERT INTO meter.carried_event (metric, customer_id, event_id, occurred_at, usage_date, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags)
 		SELECT metric, customer_id, event_id, occurred_at, usage_date, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags
@@ -157,6 +167,26 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION meter.carry_events(date, text) IS 'Keeps the last event of every recurring metric, key and group of columns before a date, of one customer or of all, so that the events before it can be removed; returns how many it added. Whoever removes events calls it first, in the same transaction.';
 REVOKE ALL ON FUNCTION meter.carry_events(date, text) FROM PUBLIC;
+
+/* With the owner's rights: who corrects a tag has no other business with invoices. */
+CREATE FUNCTION meter.mark_event() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	/* Whether the period is closed is left to the next closing: one may be under way that does not show yet. */
+	INSERT INTO meter.invoice_mark (customer_id, since)
+	SELECT NEW.customer_id, meter.customer_date(NEW.customer_id, NEW.occurred_at)
+	WHERE EXISTS (SELECT FROM meter.subscription WHERE subscription.customer_id = NEW.customer_id)
+		AND NOT meter.is_erasing(NEW.customer_id);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.mark_event() IS 'Trigger of meter.usage_event: has the periods of an event whose user, workflow or tags were changed rated again, as metrics may count or filter by them.';
+REVOKE ALL ON FUNCTION meter.mark_event() FROM PUBLIC;
+CREATE TRIGGER mark_updated AFTER UPDATE ON meter.usage_event
+	FOR EACH ROW WHEN ((OLD.user_id, OLD.workflow_id, OLD.tags) IS DISTINCT FROM (NEW.user_id, NEW.workflow_id, NEW.tags)) EXECUTE FUNCTION meter.mark_event();
 
 SELECT pg_extension_config_dump('meter.metric', '');
 SELECT pg_extension_config_dump('meter.carried_event', '');

@@ -331,6 +331,19 @@ $$;
 COMMENT ON FUNCTION meter.publish_plan(text, integer) IS 'Puts a version of a plan in use: it can be subscribed to, and never again be changed. Returns since when it is. The first subscription does the same.';
 REVOKE ALL ON FUNCTION meter.publish_plan(text, integer) FROM PUBLIC;
 
+CREATE FUNCTION meter.charges_pool(plan text, version integer, credit_type text, of_pool text, pool text) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN of_pool IS NOT DISTINCT FROM pool
+	OR of_pool IS NULL
+		AND NOT EXISTS (
+			SELECT FROM meter.plan_item AS named
+			WHERE named.plan = charges_pool.plan
+				AND named.version = charges_pool.version
+				AND named.kind = 'credit'
+				AND named.credit_type = charges_pool.credit_type
+				AND named.pool = charges_pool.pool);
+COMMENT ON FUNCTION meter.charges_pool(text, integer, text, text, text) IS 'Whether an item of kind credit of a plan version, for of_pool, charges the overage of a pool: its own, or, where it is for none, one that no other item of the version names.';
+
 CREATE VIEW meter.plan_problem AS
 SELECT plan, version, plan_item, format('metric "%s" does not exist', metric) AS problem
 FROM meter.plan_item
@@ -379,6 +392,15 @@ FROM meter.plan_item
 WHERE index_card IS NOT NULL
 	AND NOT EXISTS (SELECT FROM meter.card WHERE card.card = plan_item.index_card)
 UNION ALL
+SELECT plan, version, plan_item.plan_item, format('item "%s" charges the same overage of credits "%s", which is charged twice', other.plan_item, credit_type)
+FROM meter.plan_item
+JOIN meter.plan_item AS other USING (plan, version, kind, credit_type)
+WHERE kind = 'credit'
+	AND plan_item.plan_item > other.plan_item
+	AND plan_item.tariff IS NOT NULL
+	AND other.tariff IS NOT NULL
+	AND plan_item.pool IS NOT DISTINCT FROM other.pool
+UNION ALL
 SELECT plan, version, plan_item, 'tariff of an item without a dimension'
 FROM meter.plan_item_tariff
 WHERE NOT EXISTS (
@@ -394,4 +416,4 @@ WHERE NOT EXISTS (
 		SELECT FROM meter.plan
 		WHERE plan.plan = plan_item.plan
 			AND plan.version = plan_item.version);
-COMMENT ON VIEW meter.plan_problem IS 'What in plans leads nowhere, and would leave something unbilled: unknown metrics, seats, items, terms and cards. Empty is well. Look here before a version is published.';
+COMMENT ON VIEW meter.plan_problem IS 'What in plans leads nowhere, and would leave something unbilled: unknown metrics, seats, items, terms and cards; or bill it twice. Empty is well. Look here before a version is published.';

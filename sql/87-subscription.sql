@@ -119,7 +119,7 @@ RETURN upper(period) <= (SELECT account.billed_until FROM meter.billing_account 
 		WHERE item.plan = is_frozen.plan
 			AND item.version = is_frozen.version
 			AND meter.in_events(metric.aggregation, metric.tags, item.dimension));
-COMMENT ON FUNCTION meter.is_frozen(text, text, integer, daterange) IS 'Of a part of a period that begins before the horizon of purges: whether it stays as it was invoiced, since what it was measured in may be purged. Parts that are measured in the roll-up alone are rated again like any other.';
+COMMENT ON FUNCTION meter.is_frozen(text, text, integer, daterange) IS 'Of a part of a period that begins before the horizon of purges, or of an erased customer: whether it stays as it was invoiced, since what it was measured in may be purged, or lacks users and tags. Parts that are measured in the roll-up alone are rated again like any other.';
 
 CREATE FUNCTION meter.seat_spans(subscription_id bigint, plan_item text, period daterange) RETURNS TABLE (span daterange, seats numeric)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 2
@@ -406,6 +406,8 @@ AS $$
 DECLARE
 	wanted meter.subscription;
 BEGIN
+	/* Waits for those who close periods: what comes next reads how far that went. */
+	LOCK TABLE meter.subscription IN ROW EXCLUSIVE MODE;
 	SELECT subscription.* INTO wanted
 	FROM meter.subscription
 	WHERE subscription.subscription_id = find_subscription.subscription_id
@@ -417,7 +419,7 @@ BEGIN
 	RETURN wanted;
 END
 $$;
-COMMENT ON FUNCTION meter.find_subscription(bigint) IS 'A subscription, locked. One that is not there is an error.';
+COMMENT ON FUNCTION meter.find_subscription(bigint) IS 'A subscription, locked, when no one is closing periods. One that is not there is an error.';
 
 CREATE FUNCTION meter.change_plan(subscription_id bigint, plan text, version integer DEFAULT NULL, effective text DEFAULT 'period_end', as_of timestamptz DEFAULT now()) RETURNS bigint
 LANGUAGE plpgsql

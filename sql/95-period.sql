@@ -145,7 +145,7 @@ BEGIN
 			asked.until + 1) AS part
 		WHERE subscription.customer_id = ANY (customers)
 			AND NOT part.trial
-			AND CASE WHEN lower(part.period) < (SELECT purged.horizon FROM meter.horizon AS purged) THEN NOT meter.is_frozen(subscription.customer_id, plan.plan, plan.version, part.period) ELSE true END
+			AND CASE WHEN lower(part.period) < (SELECT purged.horizon FROM meter.horizon AS purged) OR subscription.customer_id LIKE 'erased-%' THEN NOT meter.is_frozen(subscription.customer_id, plan.plan, plan.version, part.period) ELSE true END
 	), item AS MATERIALIZED (
 		SELECT
 			part.*,
@@ -417,8 +417,8 @@ BEGIN
 		SELECT
 			item.customer_id, item.subscription_id, item.period_start, item.plan_item,
 			committed.service,
-			greatest(0, committed.amount - coalesce((
-				SELECT sum(charge.amount)
+			greatest(0, meter.round_money(committed.amount, item.currency) - coalesce((
+				SELECT sum(meter.round_money(charge.amount, item.currency))
 				FROM charge
 				WHERE charge.subscription_id = item.subscription_id
 					AND charge.period_start >= lower(committed.service)
@@ -437,18 +437,21 @@ BEGIN
 			AND upper(committed.service) = upper(item.period)
 			AND (NOT only_due OR upper(item.period) <= item.until)
 	), chargeable AS MATERIALIZED (
-		SELECT subscription_id, period_start, plan_item, amount, false AS committed FROM charge
+		/* From here on by what the lines say, so that an invoice comes out at its commitment or cap to the cent. */
+		SELECT item.subscription_id, item.period_start, item.plan_item, meter.round_money(charge.amount, item.currency) AS amount
+		FROM charge
+		JOIN item USING (subscription_id, period_start, plan_item)
 		UNION ALL
-		SELECT subscription_id, period_start, plan_item, amount, true FROM commitment
+		SELECT subscription_id, period_start, plan_item, amount FROM commitment
 	), wanted AS (
 		SELECT
 			item.customer_id, item.subscription_id, item.period_start, item.plan_item, item.period, item.kind, item.position, item.percent,
 			total.amount AS total,
-			CASE
+			meter.round_money(CASE
 				WHEN item.kind = 'cap' THEN full_amount.part
 				WHEN item.percent IS NOT NULL THEN meter.prorate(total.scope, 0, item.percent, 100)
 				ELSE least(full_amount.part, total.scope)
-			END AS amount
+			END, item.currency) AS amount
 		FROM item
 		CROSS JOIN LATERAL (
 			SELECT
@@ -514,7 +517,7 @@ BEGIN
 		AND NOT (line.optional AND line.amount = 0);
 END
 $$;
-COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) IS 'What customers are charged, a row a line: for the n-th customer in periods that end after the n-th since and begin by the n-th until (finite); with only_due, what is due by then, in its invoice''s sense. as_plan and as_version put the subscriptions to a plan on another version, for a preview. The line''s key is subscription_id, lower(period), plan_item and line_group. measured is the metric''s quantity, the most seats, or the credits taken, of which metric is the type; quantity what the tariff charges, rounded, less what is included; amount is exact, and NULL where problem says why there is no price. Commitments, discounts and caps have a line only where they come to something.';
+COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) IS 'What customers are charged, a row a line: for the n-th customer in periods that end after the n-th since and begin by the n-th until (finite); with only_due, what is due by then, in its invoice''s sense. as_plan and as_version put the subscriptions to a plan on another version, for a preview. The line''s key is subscription_id, lower(period), plan_item and line_group. measured is the metric''s quantity, the most seats, or the credits taken, of which metric is the type; quantity what the tariff charges, rounded, less what is included; amount is exact (commitments, discounts and caps reckon with rounded charges, and are rounded), and NULL where problem says why there is no price. Commitments, discounts and caps have a line only where they come to something.';
 REVOKE ALL ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) FROM PUBLIC;
 
 CREATE FUNCTION meter.preview_migration(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, as_of timestamptz DEFAULT now())

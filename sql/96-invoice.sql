@@ -353,7 +353,7 @@ BEGIN
 				AND lower(part.period) = invoiced.period_start
 				AND NOT part.trial
 				AND (upper(part.period) <= invoiced.since
-					OR lower(part.period) < (SELECT purged.horizon FROM meter.horizon AS purged) AND meter.is_frozen(subscription.customer_id, plan.plan, plan.version, part.period)))
+					OR (lower(part.period) < (SELECT purged.horizon FROM meter.horizon AS purged) OR subscription.customer_id LIKE 'erased-%') AND meter.is_frozen(subscription.customer_id, plan.plan, plan.version, part.period)))
 		AND NOT EXISTS (
 			SELECT FROM rated
 			WHERE rated.subscription_id = invoiced.subscription_id
@@ -486,8 +486,30 @@ WHERE NOT isempty(valid)
 	AND NOT EXISTS (
 		SELECT FROM meter.plan
 		WHERE plan.plan = subscription.plan
-			AND plan.version = subscription.version);
-COMMENT ON VIEW meter.period_problem IS 'What in open and closed periods is not billed, or billed with a doubt: negative quantities, usage without a cost or a tariff, an index without a rate, a plan that is not there, and customers whose closing failed. Empty is well.';
+			AND plan.version = subscription.version)
+UNION ALL
+SELECT
+	subscription.customer_id, subscription.subscription_id, subscription.valid * other.valid, item.plan_item, NULL, 'open',
+	format('plan "%s" charges overage of credits "%s" as well: it is charged twice', other.plan, item.credit_type)
+FROM meter.subscription
+JOIN meter.plan_item AS item
+	ON item.plan = subscription.plan
+	AND item.version = subscription.version
+	AND item.kind = 'credit'
+	AND item.tariff IS NOT NULL
+JOIN meter.subscription AS other
+	ON other.customer_id = subscription.customer_id
+	AND other.subscription_id <> subscription.subscription_id
+	AND other.valid && subscription.valid
+JOIN meter.plan_item AS other_item
+	ON other_item.plan = other.plan
+	AND other_item.version = other.version
+	AND other_item.kind = 'credit'
+	AND other_item.tariff IS NOT NULL
+	AND other_item.credit_type = item.credit_type
+WHERE meter.charges_pool(subscription.plan, subscription.version, item.credit_type, item.pool, other_item.pool)
+	OR meter.charges_pool(other.plan, other.version, item.credit_type, other_item.pool, item.pool);
+COMMENT ON VIEW meter.period_problem IS 'What in open and closed periods is not billed, or billed with a doubt: negative quantities, usage without a cost or a tariff, an index without a rate, a plan that is not there, overage of credits that two plans of a customer charge, and customers whose closing failed. Empty is well.';
 
 CREATE FUNCTION meter.pay_by_credit(invoices bigint[]) RETURNS void
 LANGUAGE plpgsql
@@ -567,6 +589,13 @@ BEGIN
 	 */
 	LOCK TABLE meter.subscription, meter.subscription_seat, meter.subscription_override IN SHARE MODE;
 	LOCK TABLE meter.billing_account IN ROW EXCLUSIVE MODE;
+	INSERT INTO meter.billing_account (customer_id)
+	SELECT DISTINCT subscription.customer_id
+	FROM meter.subscription
+	WHERE subscription.customer_id = ANY (customers)
+		AND NOT EXISTS (SELECT FROM meter.billing_account AS account WHERE account.customer_id = subscription.customer_id)
+	ORDER BY subscription.customer_id
+	ON CONFLICT ON CONSTRAINT billing_account_pkey DO NOTHING;
 	locked := ARRAY(
 		SELECT customer_id
 		FROM meter.billing_account
@@ -756,8 +785,10 @@ BEGIN
 	FROM meter.subscription
 	ON CONFLICT (customer_id) DO NOTHING;
 	due := ARRAY(SELECT meter.due_customers(upto, as_of));
-	/* Another one may be running; a run that was ended from outside says no more. */
-	UPDATE meter.job SET state = 'stopped' WHERE job.job = 'close_periods' AND job.state = 'running' AND job.updated_at < pg_catalog.clock_timestamp() - interval '1 hour';
+	/* Others may be running: these hold the locks of their rows. */
+	UPDATE meter.job
+	SET state = 'stopped'
+	WHERE job_id IN (SELECT former.job_id FROM meter.job AS former WHERE former.job = 'close_periods' AND former.state = 'running' FOR UPDATE SKIP LOCKED);
 	INSERT INTO meter.job (job, total)
 	VALUES ('close_periods', cardinality(due))
 	RETURNING job_id INTO run;
@@ -766,6 +797,7 @@ BEGIN
 	FOR start IN 1 .. cardinality(due) BY batch_customers LOOP
 		SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 		PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+		PERFORM FROM meter.job WHERE job_id = run FOR UPDATE;
 		batch := due[start : start + batch_customers - 1];
 		failed := false;
 		BEGIN
@@ -788,7 +820,7 @@ BEGIN
 					USING HINT = 'View meter.period_problem lists it until it is.';
 			END LOOP;
 		END IF;
-		UPDATE meter.job SET done = done + cardinality(batch), updated_at = clock_timestamp() WHERE job_id = run;
+		UPDATE meter.job SET state = 'running', done = done + cardinality(batch), updated_at = clock_timestamp() WHERE job_id = run;
 		COMMIT;
 	END LOOP;
 
@@ -933,6 +965,44 @@ LANGUAGE sql STABLE
 RETURN card = 'credit' OR EXISTS (SELECT FROM meter.plan_item AS item JOIN meter.plan USING (plan, version) WHERE item.index_card = is_billed_card.card AND plan.published_at IS NOT NULL);
 COMMENT ON FUNCTION meter.is_billed_card(text) IS 'Whether invoices depend on a card''s rates: card credit, and the cards that prices of plans in use follow.';
 REVOKE ALL ON FUNCTION meter.keep_billed_rates() FROM PUBLIC;
+
+/* What an action takes is burned from the start of time: another type or pool would burn what is invoiced anew. */
+CREATE FUNCTION meter.keep_billed_action() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	changed CONSTANT text := CASE TG_OP WHEN 'INSERT' THEN NEW.action ELSE OLD.action END;
+	closed date;
+BEGIN
+	/* What a dump brings back was there before, and is older than the transaction that does. */
+	IF TG_OP = 'INSERT' AND NEW.added_at < now() THEN
+		RETURN NULL;
+	END IF;
+	/* Waits for those who close periods. */
+	LOCK TABLE meter.billing_account IN SHARE MODE;
+	SELECT max(account.closed_until) INTO closed
+	FROM meter.billing_account AS account
+	JOIN meter.billable_day AS day USING (customer_id)
+	WHERE day.usage_date < account.closed_until
+		AND (day.action = changed OR TG_OP = 'UPDATE' AND day.action = NEW.action);
+	IF closed IS NOT NULL THEN
+		RAISE EXCEPTION 'the credits that action "%" uses up cannot change: periods until % are invoiced by them', changed, closed
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the action another name from now on.';
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.keep_billed_action() IS 'Trigger of meter.action: refuses another credit type or pool of an action that was done in a closed period of any customer.';
+REVOKE ALL ON FUNCTION meter.keep_billed_action() FROM PUBLIC;
+
+CREATE TRIGGER keep_inserted AFTER INSERT ON meter.action
+	FOR EACH ROW WHEN (NEW.credit_type <> 'credit' OR NEW.pool IS NOT NULL) EXECUTE FUNCTION meter.keep_billed_action();
+CREATE TRIGGER keep_updated AFTER UPDATE ON meter.action
+	FOR EACH ROW WHEN ((OLD.action, OLD.credit_type, OLD.pool) IS DISTINCT FROM (NEW.action, NEW.credit_type, NEW.pool)) EXECUTE FUNCTION meter.keep_billed_action();
+CREATE TRIGGER keep_deleted AFTER DELETE ON meter.action
+	FOR EACH ROW WHEN (OLD.credit_type <> 'credit' OR OLD.pool IS NOT NULL) EXECUTE FUNCTION meter.keep_billed_action();
 
 CREATE TRIGGER keep_inserted AFTER INSERT ON meter.rate
 	REFERENCING NEW TABLE AS new_rate FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_billed_rates();
