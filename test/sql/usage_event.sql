@@ -147,7 +147,7 @@ INSERT INTO meter.customer VALUES ('acme', 'Acme', 'EUR', 'enterprise');
 INSERT INTO meter.customer (customer_id, currency) VALUES ('x', 'XXY');
 INSERT INTO meter.customer_zone VALUES ('acme', DEFAULT, 'Mars/Olympus');
 INSERT INTO meter.action (action) VALUES ('summarise');
-TABLE meter.action;
+SELECT action, credit_type, pool, description FROM meter.action;
 -- East, then west, then east: no instant is in two spans or none, no date goes backwards.
 INSERT INTO meter.customer_zone VALUES ('acme', '2026-03-01', 'Pacific/Kiritimati'), ('acme', '2026-03-10', 'Etc/GMT+12'), ('acme', '2026-03-11', 'Pacific/Kiritimati'), ('acme', '2026-03-20', 'Europe/Berlin');
 SELECT timezone, starts, ends, last_date FROM meter.customer_zone_span WHERE customer_id = 'acme' ORDER BY starts, ends;
