@@ -97,19 +97,20 @@ SELECT pg_extension_config_dump('meter.usage_mark', '');
 SELECT pg_extension_config_dump('meter.usage_mark_mark_id_seq', '');
 SELECT pg_extension_config_dump('meter.usage_watermark', '');
 
+CREATE VIEW meter.event_rate AS
+SELECT card, item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence
+FROM meter.rate
+UNION ALL
+SELECT DISTINCT card, item, '*', 0::numeric, 1::numeric, tstzrange(NULL, NULL), variant, 0::numeric, NULL::time, NULL::time, -2147483648
+FROM meter.rate
+JOIN meter.card USING (card)
+WHERE unrated = 'free';
+COMMENT ON VIEW meter.event_rate IS 'The rates of cards as events are rated by them: those of meter.rate, and price zero for what has none where the card says free. What an item costs depends on its own rows alone.';
+
 CREATE VIEW meter.event_card AS
-WITH rated AS (
-	SELECT card, item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence
-	FROM meter.rate
-	UNION ALL
-	SELECT DISTINCT card, item, '*', 0::numeric, 1::numeric, tstzrange(NULL, NULL), variant, 0::numeric, NULL::time, NULL::time, -2147483648
-	FROM meter.rate
-	JOIN meter.card USING (card)
-	WHERE unrated = 'free'
-)
 SELECT
-	(SELECT meter.rate_card(item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence) FROM rated WHERE card = 'cost') AS cost,
-	(SELECT meter.rate_card(item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence) FROM rated WHERE card = 'credit') AS credit;
+	(SELECT meter.rate_card(item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence) FROM meter.event_rate WHERE card = 'cost') AS cost,
+	(SELECT meter.rate_card(item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence) FROM meter.event_rate WHERE card = 'credit') AS credit;
 COMMENT ON VIEW meter.event_card IS 'The rate cards that events are rated by, in one row: meter.card(''cost'') and meter.card(''credit''). For whoever may read it, without a right to read the rates.';
 
 CREATE VIEW meter.dated_event AS
@@ -152,17 +153,23 @@ SELECT
 	END AS txids;
 COMMENT ON VIEW meter.consumed_txid IS 'The usage_event.txid whose events are in usage_daily, in one row. None while all of usage_daily is stale.';
 
-/* ROWS, and a setting that keeps it a function: planned as a hundred ranges, a view looks a hundred times as costly as it is. */
+/*
+ * ROWS, and a language that keeps it a function: planned as a hundred ranges, a view looks
+ * a hundred times as costly as it is. Its own plan is kept, and views ask several times.
+ */
 CREATE FUNCTION meter.unconsumed_ranges(consumed int8multirange, OUT first_txid bigint, OUT end_txid bigint, OUT present boolean) RETURNS SETOF record
-LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 1
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 1
 SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
+AS $$
+BEGIN
+	RETURN QUERY
 	SELECT
 		lower(piece),
 		coalesce(upper(piece), 9223372036854775807),
 		piece @> (meter.txid_epoch()::bigint << 48) + 281474976710654
 	FROM unnest(int8multirange(int8range(0, NULL)) - consumed) AS piece;
-END;
+END
+$$;
 COMMENT ON FUNCTION meter.unconsumed_ranges(int8multirange) IS 'The ranges of usage_event.txid that are not among the consumed ones: first inclusive, end exclusive, and whether this cluster''s new events come there.';
 
 CREATE VIEW meter.unconsumed_range AS

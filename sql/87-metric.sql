@@ -52,8 +52,61 @@ COMMENT ON FUNCTION meter.in_events(text, jsonb, text) IS 'Whether a metric, tol
 
 CREATE VIEW meter.billable_day AS
 SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost
-FROM meter.event_part;
-COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day: that of meter.usage_event, of no attached table. A key may have two rows, which add up. All of billing reads the roll-up here.';
+FROM meter.rolled_up_usage;
+COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day, as far as it is rolled up: that of meter.usage_event, of no attached table. All of billing reads the roll-up here, and what it lacks by meter.billable_tail.';
+
+/*
+ * The index on customers finds few of most customers' events, and takes long where they
+ * have many: of such a one the whole tail is searched, by a comparison that is no index's.
+ */
+CREATE FUNCTION meter.customer_tail(customers text[]) RETURNS SETOF meter.tail_event
+LANGUAGE plpgsql STABLE ROWS 100
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF cardinality(customers) = 1
+		AND (SELECT sum(last.events) FROM (SELECT day.events FROM meter.cost_daily AS day WHERE day.customer_id = customers[1] ORDER BY day.usage_date DESC LIMIT 30) AS last) > 2000
+		AND (SELECT consumed.txids <> '{}' FROM meter.consumed_txid AS consumed)
+	THEN
+		RETURN QUERY SELECT event.* FROM meter.tail_event AS event WHERE event.customer_id IS NOT DISTINCT FROM customers[1];
+	ELSE
+		RETURN QUERY SELECT event.* FROM meter.tail_event AS event WHERE event.customer_id = ANY (customers);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION meter.customer_tail(text[]) IS 'The rows of meter.tail_event of customers.';
+
+/* A preview reads the tail once, for its dates and its usage: to find the events is most of what it waits for. */
+CREATE FUNCTION meter.billable_tail(customers text[], tail meter.usage_daily[] DEFAULT NULL) RETURNS SETOF meter.usage_daily
+LANGUAGE plpgsql STABLE ROWS 100
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF tail IS NOT NULL THEN
+		RETURN QUERY SELECT part.* FROM unnest(tail) AS part;
+		RETURN;
+	END IF;
+	RETURN QUERY
+	WITH event AS MATERIALIZED (
+		SELECT *
+		FROM meter.customer_tail(customers)
+	), rated AS (
+		/* Cards of what there is: a catalogue has thousands of rates. */
+		SELECT
+			event.customer_id, event.usage_date, event.item, event.action, event.variant, event.outcome, event.request_class,
+			meter.event_sums(
+				(SELECT meter.rate_card(rate.item, rate.unit, rate.price, rate.per, rate.valid, rate.variant, rate.context_from, rate.daily_from, rate.daily_until, rate.precedence) FROM meter.event_rate AS rate WHERE rate.card = 'cost' AND rate.item = ANY (ARRAY(SELECT used.item FROM event AS used GROUP BY used.item))),
+				(SELECT meter.rate_card(rate.item, rate.unit, rate.price, rate.per, rate.valid, rate.variant, rate.context_from, rate.daily_from, rate.daily_until, rate.precedence) FROM meter.event_rate AS rate WHERE rate.card = 'credit' AND rate.item = ANY (ARRAY(SELECT used.credited_action FROM event AS used GROUP BY used.credited_action))),
+				event.item, event.credited_action, event.occurred_at, event.usage, event.variant, event.sign) AS sums
+		FROM event
+		GROUP BY event.customer_id, event.usage_date, event.item, event.action, event.variant, event.outcome, event.request_class
+	)
+	SELECT rated.customer_id, rated.usage_date, rated.item, rated.action, rated.variant, rated.outcome, rated.request_class, (rated.sums).events, (rated.sums).usage, (rated.sums).cost, (rated.sums).credits, (rated.sums).unpriced_cost, (rated.sums).unpriced_credits
+	FROM rated;
+END
+$$;
+COMMENT ON FUNCTION meter.billable_tail(text[], meter.usage_daily[]) IS 'The usage of customers that invoices are made from and meter.billable_day has not, a row a key: tail, where the caller has read it, or else what meter.tail_event adds up to. A key may have a row in both, which add up.';
+REVOKE ALL ON FUNCTION meter.customer_tail(text[]), meter.billable_tail(text[], meter.usage_daily[]) FROM PUBLIC;
 
 CREATE VIEW meter.late_day AS
 SELECT day.customer_id, min(day.usage_date) AS since

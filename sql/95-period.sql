@@ -102,7 +102,7 @@ CROSS JOIN LATERAL meter.subscription_parts(
 LEFT JOIN meter.billing_account AS account ON account.customer_id = today.customer_id;
 COMMENT ON VIEW meter.billing_period IS 'Every billing period of every subscription, up to the one after the current: period is the part that is billed by itself, whole the period that it is of. state: closed, it is invoiced; ended, it waits for its grace and meter.close_periods; current; next. days_elapsed does not count today.';
 
-CREATE FUNCTION meter.rate_lines(customers text[], since date[], until date[], only_due boolean DEFAULT false, as_plan text DEFAULT NULL, as_version integer DEFAULT NULL)
+CREATE FUNCTION meter.rate_lines(customers text[], since date[], until date[], only_due boolean DEFAULT false, as_plan text DEFAULT NULL, as_version integer DEFAULT NULL, tail meter.usage_daily[] DEFAULT NULL)
 	RETURNS TABLE (
 		customer_id text, subscription_id bigint, plan text, version integer, currency text,
 		period daterange, whole daterange, plan_item text, kind text, line_group text, "position" integer, description text,
@@ -180,23 +180,46 @@ BEGIN
 		JOIN meter.metric USING (metric)
 		WHERE NOT only_due
 			OR upper(item.period) <= item.until
-	), day AS MATERIALIZED (
+	), needed AS MATERIALIZED (
 		SELECT
-			part.subscription_id, part.period_start, day.item, day.action, day.variant, day.outcome, day.request_class,
+			min(metered.period_start) AS first_date,
+			max(upper(metered.period)) AS end_date,
+			bool_or(metered.items IS NOT NULL OR metered.dimension = 'item') AS item,
+			bool_or(metered.actions IS NOT NULL OR metered.dimension = 'action') AS action,
+			bool_or(metered.variants IS NOT NULL OR metered.dimension = 'variant') AS variant,
+			bool_or(metered.request_classes IS NOT NULL OR metered.dimension = 'request_class') AS request_class
+		FROM metered
+		WHERE NOT metered.in_events
+	), day AS MATERIALIZED (
+		/* What no metric tells apart is one row: most plans have a few rows a period. */
+		SELECT
+			part.subscription_id, part.period_start,
+			CASE WHEN needed.item THEN day.item END AS item,
+			CASE WHEN needed.action THEN day.action END AS action,
+			CASE WHEN needed.variant THEN day.variant END AS variant,
+			CASE WHEN needed.request_class THEN day.request_class END AS request_class,
+			coalesce(day.outcome, 'success') AS outcome,
 			sum(day.usage) AS usage,
 			sum(day.events) AS events,
 			sum(day.cost) AS cost,
 			sum(day.credits) AS credits,
 			sum(day.unpriced_cost) AS unpriced_cost
-		FROM meter.billable_day AS day
+		FROM (
+			SELECT day.*
+			FROM meter.billable_day AS day
+			WHERE day.customer_id = ANY (customers)
+				AND day.usage_date >= (SELECT needed.first_date FROM needed)
+				AND day.usage_date < (SELECT needed.end_date FROM needed)
+			UNION ALL
+			SELECT part.customer_id, part.usage_date, part.item, part.action, part.variant, part.outcome, part.request_class, part.events, part.usage, part.cost, part.credits, part.unpriced_cost
+			FROM meter.billable_tail(customers, rate_lines.tail) AS part
+		) AS day
 		JOIN part
 			ON part.customer_id = day.customer_id
 			AND day.usage_date >= part.period_start
 			AND day.usage_date < upper(part.period)
-		WHERE day.customer_id = ANY (customers)
-			AND day.usage_date >= (SELECT min(metered.period_start) FROM metered WHERE NOT metered.in_events)
-			AND day.usage_date < (SELECT max(upper(metered.period)) FROM metered WHERE NOT metered.in_events)
-		GROUP BY part.subscription_id, part.period_start, day.item, day.action, day.variant, day.outcome, day.request_class
+		CROSS JOIN needed
+		GROUP BY part.subscription_id, part.period_start, 3, 4, 5, 6, 7
 	), day_quantity AS (
 		SELECT
 			metered.subscription_id, metered.period_start, metered.plan_item,
@@ -216,7 +239,7 @@ BEGIN
 			AND (metered.actions IS NULL OR day.action = ANY (metered.actions))
 			AND (metered.variants IS NULL OR day.variant = ANY (metered.variants))
 			AND (metered.request_classes IS NULL OR day.request_class = ANY (metered.request_classes))
-			AND coalesce(day.outcome, 'success') = ANY (metered.outcomes)
+			AND day.outcome = ANY (metered.outcomes)
 		LEFT JOIN meter.plan_item_tariff AS priced
 			ON metered.dimension IS NOT NULL
 			AND priced.plan = metered.plan
@@ -226,12 +249,16 @@ BEGIN
 		WHERE NOT metered.in_events
 		GROUP BY metered.subscription_id, metered.period_start, metered.plan_item, coalesce(priced.value, '')
 	), event AS (
-		SELECT *
-		FROM meter.billable_events(
-			CASE WHEN EXISTS (SELECT FROM metered WHERE metered.in_events) THEN customers END,
-			(SELECT timezone('UTC', (min(metered.period_start) - 3)::timestamp) FROM metered WHERE metered.in_events),
-			(SELECT timezone('UTC', (max(upper(metered.period)) + 3)::timestamp) FROM metered WHERE metered.in_events),
-			(SELECT bool_or(metered.recurring) FROM metered WHERE metered.in_events))
+		SELECT event.*
+		FROM (
+			SELECT
+				timezone('UTC', (min(metered.period_start) - 3)::timestamp) AS first_at,
+				timezone('UTC', (max(upper(metered.period)) + 3)::timestamp) AS end_at,
+				bool_or(metered.recurring) AS recurring
+			FROM metered
+			WHERE metered.in_events
+		) AS wanted
+		CROSS JOIN LATERAL meter.billable_events(CASE WHEN wanted.recurring IS NOT NULL THEN customers END, wanted.first_at, wanted.end_at, wanted.recurring) AS event
 	), measured_event AS (
 		SELECT
 			metered.subscription_id, metered.period_start, metered.plan_item, metered.aggregation, metered.starts, metered.ends,
@@ -283,12 +310,24 @@ BEGIN
 		SELECT * FROM day_quantity
 		UNION ALL
 		SELECT event_quantity.*, NULL::numeric FROM event_quantity
+	), seated AS MATERIALIZED (
+		SELECT item.subscription_id, item.period_start, item.plan_item, scaled.tariff, seats.most, seats.by_day
+		FROM item
+		CROSS JOIN LATERAL (SELECT CASE item.kind WHEN 'seat' THEN meter.part_tariff(coalesce(item.own_tariff, item.tariff), item.escalation, item.index, item.whole, item.whole) END AS tariff) AS scaled
+		CROSS JOIN LATERAL (
+			SELECT
+				max(span.seats) AS most,
+				sum(meter.prorate(meter.charge(scaled.tariff, greatest(span.seats, coalesce(item.quantity, 0))), span.span, item.whole)) AS by_day
+			FROM meter.seat_spans(item.subscription_id, CASE item.kind WHEN 'seat' THEN item.plan_item ELSE item.seat_item END, item.period) AS span
+		) AS seats
+		WHERE (item.kind = 'seat' OR item.seat_item IS NOT NULL)
+			AND (NOT only_due OR CASE item.timing WHEN 'advance' THEN item.period_start ELSE upper(item.period) END <= item.until)
 	), usage_line AS (
 		SELECT
 			item.*,
 			coalesce(measured.line_group, '') AS line_group,
 			trim_scale(coalesce(measured.quantity, 0)) AS measured,
-			coalesce(item.quantity, 0) + CASE WHEN item.seat_item IS NULL THEN 0 ELSE coalesce(meter.prorate(item.per_seat, 0, (SELECT max(span.seats) FROM meter.seat_spans(item.subscription_id, item.seat_item, item.period) AS span), 1), 0) END AS included,
+			coalesce(item.quantity, 0) + coalesce(meter.prorate(item.per_seat, 0, seated.most, 1), 0) AS included,
 			CASE
 				WHEN metric.digits IS NULL THEN coalesce(measured.quantity, 0)
 				ELSE meter.round_quantity(coalesce(measured.quantity, 0), coalesce(metric.rounding, (SELECT setting.rounding FROM meter.setting), 'round'), metric.digits)
@@ -301,6 +340,10 @@ BEGIN
 			ON measured.subscription_id = item.subscription_id
 			AND measured.period_start = item.period_start
 			AND measured.plan_item = item.plan_item
+		LEFT JOIN seated
+			ON seated.subscription_id = item.subscription_id
+			AND seated.period_start = item.period_start
+			AND seated.plan_item = item.plan_item
 		LEFT JOIN meter.plan_item_tariff AS priced
 			ON priced.plan = item.plan
 			AND priced.version = item.version
@@ -309,11 +352,14 @@ BEGIN
 		WHERE (item.dimension IS NULL OR measured.line_group IS NOT NULL)
 			AND (NOT only_due OR upper(item.period) <= item.until)
 	), overage AS (
-		SELECT *
-		FROM meter.credit_overage(
-			(SELECT array_agg(item.customer_id ORDER BY item.subscription_id, item.period_start, item.plan_item) FROM item WHERE item.kind = 'credit' AND (NOT only_due OR upper(item.period) <= item.until)),
-			(SELECT array_agg(item.credit_type ORDER BY item.subscription_id, item.period_start, item.plan_item) FROM item WHERE item.kind = 'credit' AND (NOT only_due OR upper(item.period) <= item.until)),
-			(SELECT array_agg(item.period ORDER BY item.subscription_id, item.period_start, item.plan_item) FROM item WHERE item.kind = 'credit' AND (NOT only_due OR upper(item.period) <= item.until)))
+		SELECT overage.*
+		FROM (
+			SELECT array_agg(item.customer_id) AS customers, array_agg(item.credit_type) AS credit_types, array_agg(item.period) AS periods
+			FROM item
+			WHERE item.kind = 'credit'
+				AND (NOT only_due OR upper(item.period) <= item.until)
+		) AS wanted
+		CROSS JOIN LATERAL meter.credit_overage(wanted.customers, wanted.credit_types, wanted.periods) AS overage
 	), charge AS MATERIALIZED (
 		SELECT
 			line.customer_id, line.subscription_id, line.period_start, line.plan_item, line.line_group,
@@ -342,17 +388,14 @@ BEGIN
 			item.customer_id, item.subscription_id, item.period_start, item.plan_item, '',
 			item.period,
 			CASE item.timing WHEN 'advance' THEN item.period_start ELSE upper(item.period) END,
-			seats.most, NULL, greatest(seats.most, coalesce(item.quantity, 0)), scaled.tariff,
-			CASE WHEN item.prorated THEN seats.by_day ELSE meter.charge(scaled.tariff, greatest(seats.most, coalesce(item.quantity, 0))) END,
-			CASE WHEN scaled.tariff IS NULL THEN 'the index has no rate' END
+			seated.most, NULL, greatest(seated.most, coalesce(item.quantity, 0)), seated.tariff,
+			CASE WHEN item.prorated THEN seated.by_day ELSE meter.charge(seated.tariff, greatest(seated.most, coalesce(item.quantity, 0))) END,
+			CASE WHEN seated.tariff IS NULL THEN 'the index has no rate' END
 		FROM item
-		CROSS JOIN LATERAL (SELECT meter.part_tariff(coalesce(item.own_tariff, item.tariff), item.escalation, item.index, item.whole, item.whole) AS tariff) AS scaled
-		CROSS JOIN LATERAL (
-			SELECT
-				max(span.seats) AS most,
-				sum(meter.prorate(meter.charge(scaled.tariff, greatest(span.seats, coalesce(item.quantity, 0))), span.span, item.whole)) AS by_day
-			FROM meter.seat_spans(item.subscription_id, item.plan_item, item.period) AS span
-		) AS seats
+		JOIN seated
+			ON seated.subscription_id = item.subscription_id
+			AND seated.period_start = item.period_start
+			AND seated.plan_item = item.plan_item
 		WHERE item.kind = 'seat'
 		UNION ALL
 		SELECT
@@ -360,7 +403,7 @@ BEGIN
 			item.period,
 			upper(item.period),
 			taken.consumed,
-			coalesce(item.quantity, 0) + CASE WHEN item.seat_item IS NULL THEN 0 ELSE coalesce(meter.prorate(item.per_seat, 0, (SELECT max(span.seats) FROM meter.seat_spans(item.subscription_id, item.seat_item, item.period) AS span), 1), 0) END,
+			coalesce(item.quantity, 0) + coalesce(meter.prorate(item.per_seat, 0, seated.most, 1), 0),
 			taken.overage,
 			scaled.tariff,
 			CASE WHEN coalesce(item.own_tariff, item.tariff) IS NULL THEN 0 ELSE meter.charge(scaled.tariff, taken.overage) END,
@@ -370,6 +413,10 @@ BEGIN
 				WHEN taken.unpriced_events <> 0 THEN format('%s events have no price in credits, and took none', taken.unpriced_events)
 			END
 		FROM item
+		LEFT JOIN seated
+			ON seated.subscription_id = item.subscription_id
+			AND seated.period_start = item.period_start
+			AND seated.plan_item = item.plan_item
 		CROSS JOIN LATERAL (SELECT meter.part_tariff(coalesce(item.own_tariff, item.tariff), item.escalation, item.index, item.period, item.whole) AS tariff) AS scaled
 		CROSS JOIN LATERAL (
 			SELECT
@@ -412,6 +459,7 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT cycle.cycle, CASE WHEN item.item_every IS NULL THEN item.period ELSE cycle.cycle * item.paid END AS service) AS paid
 		CROSS JOIN LATERAL (SELECT meter.prorate(meter.prorate(meter.prorate(item.amount, 0, item.escalation, 1), 0, item.index, 1), 0, coalesce(item.quantity, 1), 1) AS amount) AS fee
 		WHERE item.kind = 'fee'
+			AND (NOT only_due OR CASE item.timing WHEN 'advance' THEN item.period_start ELSE upper(item.period) END <= item.until)
 			AND CASE item.timing WHEN 'advance' THEN lower(paid.service) = item.period_start ELSE upper(paid.service) = upper(item.period) END
 	), commitment AS MATERIALIZED (
 		SELECT
@@ -517,8 +565,8 @@ BEGIN
 		AND NOT (line.optional AND line.amount = 0);
 END
 $$;
-COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) IS 'What customers are charged, a row a line: for the n-th customer in periods that end after the n-th since and begin by the n-th until (finite); with only_due, what is due by then, in its invoice''s sense. as_plan and as_version put the subscriptions to a plan on another version, for a preview. The line''s key is subscription_id, lower(period), plan_item and line_group. measured is the metric''s quantity, the most seats, or the credits taken, of which metric is the type; quantity what the tariff charges, rounded, less what is included; amount is exact (commitments, discounts and caps reckon with rounded charges, and are rounded), and NULL where problem says why there is no price. Commitments, discounts and caps have a line only where they come to something.';
-REVOKE ALL ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer) FROM PUBLIC;
+COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer, meter.usage_daily[]) IS 'What customers are charged, a row a line: for the n-th customer in periods that end after the n-th since and begin by the n-th until (finite); with only_due, what is due by then, in its invoice''s sense. as_plan and as_version put the subscriptions to a plan on another version, for a preview. tail is what the roll-up lacks of these customers, where the caller has read it in the same snapshot. The line''s key is subscription_id, lower(period), plan_item and line_group. measured is the metric''s quantity, the most seats, or the credits taken, of which metric is the type; quantity what the tariff charges, rounded, less what is included; amount is exact (commitments, discounts and caps reckon with rounded charges, and are rounded), and NULL where problem says why there is no price. Commitments, discounts and caps have a line only where they come to something.';
+REVOKE ALL ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer, meter.usage_daily[]) FROM PUBLIC;
 
 CREATE FUNCTION meter.preview_migration(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, as_of timestamptz DEFAULT now())
 	RETURNS TABLE (customer_id text, subscription_id bigint, of_version integer, currency text, period daterange, present_amount numeric, future_amount numeric, difference numeric, problems bigint)

@@ -277,7 +277,7 @@ CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.invoice_line
 CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.invoice
 	FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_invoice_lines();
 
-CREATE FUNCTION meter.due_lines(customers text[], since date[], until date[], only_due boolean DEFAULT false)
+CREATE FUNCTION meter.due_lines(customers text[], since date[], until date[], only_due boolean DEFAULT false, tail meter.usage_daily[] DEFAULT NULL)
 	RETURNS TABLE (
 		customer_id text, subscription_id bigint, plan text, version integer, currency text,
 		period daterange, whole daterange, plan_item text, kind text, line_group text, "position" integer, description text,
@@ -299,7 +299,7 @@ BEGIN
 			line.*,
 			lower(line.period) AS period_start,
 			meter.round_money(line.amount, line.currency) AS rated_amount
-		FROM meter.rate_lines(customers, due_lines.since, due_lines.until, only_due) AS line
+		FROM meter.rate_lines(customers, due_lines.since, due_lines.until, only_due, tail => due_lines.tail) AS line
 	), reach AS (
 		SELECT asked.customer_id, asked.since, least(asked.since, min(rated.period_start)) AS first_start
 		FROM asked
@@ -317,6 +317,16 @@ BEGIN
 		WHERE line.customer_id = ANY (customers)
 			AND line.period_start >= reach.first_start
 		GROUP BY line.subscription_id, line.period_start, line.plan_item, line.line_group, reach.since
+	), vanished AS MATERIALIZED (
+		SELECT *
+		FROM invoiced
+		WHERE invoiced.amount <> 0
+			AND NOT EXISTS (
+				SELECT FROM rated
+				WHERE rated.subscription_id = invoiced.subscription_id
+					AND rated.period_start = invoiced.period_start
+					AND rated.plan_item = invoiced.plan_item
+					AND rated.line_group = invoiced.line_group)
 	)
 	SELECT
 		rated.customer_id, rated.subscription_id, rated.plan, rated.version, rated.currency,
@@ -337,46 +347,46 @@ BEGIN
 		line.period, NULL, line.plan_item, line.kind, line.line_group, 0, line.description,
 		line.service, NULL,
 		line.metric, NULL, NULL, NULL, NULL,
-		0, 0, invoiced.amount, -invoiced.amount, invoiced.revision, NULL
-	FROM invoiced
+		0, 0, vanished.amount, -vanished.amount, vanished.revision, NULL
+	FROM vanished
 	JOIN meter.invoice_line AS line
-		ON line.invoice_id = invoiced.last_invoice
-		AND line.line_number = invoiced.last_number
+		ON line.invoice_id = vanished.last_invoice
+		AND line.line_number = vanished.last_number
 	JOIN meter.invoice ON invoice.invoice_id = line.invoice_id
-	WHERE invoiced.amount <> 0
-		/* A part that is there, and closed, was not asked for, or cannot be measured any more. */
-		AND NOT EXISTS (
+	/* A part that is there, and closed, was not asked for, or cannot be measured any more. */
+	WHERE NOT EXISTS (
 			SELECT FROM meter.subscription
 			JOIN meter.plan USING (plan, version)
-			CROSS JOIN LATERAL meter.subscription_parts(subscription.valid, subscription.trial_until, subscription.anchor, plan.every, invoiced.period_start, invoiced.period_start + 1) AS part
-			WHERE subscription.subscription_id = invoiced.subscription_id
-				AND lower(part.period) = invoiced.period_start
+			CROSS JOIN LATERAL meter.subscription_parts(subscription.valid, subscription.trial_until, subscription.anchor, plan.every, vanished.period_start, vanished.period_start + 1) AS part
+			WHERE subscription.subscription_id = vanished.subscription_id
+				AND lower(part.period) = vanished.period_start
 				AND NOT part.trial
-				AND (upper(part.period) <= invoiced.since
-					OR (lower(part.period) < (SELECT purged.horizon FROM meter.horizon AS purged) OR subscription.customer_id LIKE 'erased-%') AND meter.is_frozen(subscription.customer_id, plan.plan, plan.version, part.period)))
-		AND NOT EXISTS (
-			SELECT FROM rated
-			WHERE rated.subscription_id = invoiced.subscription_id
-				AND rated.period_start = invoiced.period_start
-				AND rated.plan_item = invoiced.plan_item
-				AND rated.line_group = invoiced.line_group);
+				AND (upper(part.period) <= vanished.since
+					OR (lower(part.period) < (SELECT purged.horizon FROM meter.horizon AS purged) OR subscription.customer_id LIKE 'erased-%') AND meter.is_frozen(subscription.customer_id, plan.plan, plan.version, part.period)));
 END
 $$;
-COMMENT ON FUNCTION meter.due_lines(text[], date[], date[], boolean) IS 'The lines of meter.rate_lines with what was invoiced for the key of each: amount is what is left to invoice, and negative where it was too much. Keys that were invoiced and are charged no more are there with nothing rated, and without a due date.';
+COMMENT ON FUNCTION meter.due_lines(text[], date[], date[], boolean, meter.usage_daily[]) IS 'The lines of meter.rate_lines with what was invoiced for the key of each: amount is what is left to invoice, and negative where it was too much. Keys that were invoiced and are charged no more are there with nothing rated, and without a due date.';
 
 /* In PL/pgSQL for its plan, which is kept: planning it takes longer than running it. */
-CREATE FUNCTION meter.open_since(customer_id text) RETURNS date
+CREATE FUNCTION meter.open_since(customer_id text, tail meter.usage_daily[] DEFAULT NULL) RETURNS date
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	late date;
 BEGIN
+	IF tail IS NULL THEN
+		late := (SELECT late_day.since FROM meter.late_day WHERE late_day.customer_id = open_since.customer_id);
+	ELSIF cardinality(tail) > 0 THEN
+		late := (SELECT min(part.usage_date) FROM unnest(tail) AS part JOIN meter.billing_account AS account ON account.customer_id = part.customer_id AND account.closed_until > part.usage_date);
+	END IF;
 	RETURN least(
 		(SELECT account.billed_until FROM meter.billing_account AS account WHERE account.customer_id = open_since.customer_id),
 		(SELECT min(mark.since) FROM meter.invoice_mark AS mark WHERE mark.customer_id = open_since.customer_id),
-		(SELECT late.since FROM meter.late_day AS late WHERE late.customer_id = open_since.customer_id));
+		late);
 END
 $$;
-COMMENT ON FUNCTION meter.open_since(text) IS 'The date from which a customer''s periods are to be rated: until when it is billed, or what came late since. NULL: it was never billed.';
+COMMENT ON FUNCTION meter.open_since(text, meter.usage_daily[]) IS 'The date from which a customer''s periods are to be rated: until when it is billed, or what came late since. NULL: it was never billed. tail is what the roll-up lacks of it, where the caller has read it.';
 
 CREATE FUNCTION meter.preview_lines(customer_id text, as_of timestamptz DEFAULT now())
 	RETURNS TABLE (
@@ -393,7 +403,8 @@ AS $$
 DECLARE
 	/* What is billed already is open no more, whatever the instant. */
 	today CONSTANT date := greatest(meter.customer_date(preview_lines.customer_id, as_of), (SELECT account.billed_until FROM meter.billing_account AS account WHERE account.customer_id = preview_lines.customer_id));
-	since CONSTANT date := coalesce(meter.open_since(preview_lines.customer_id), '-infinity');
+	tail CONSTANT meter.usage_daily[] := ARRAY(SELECT part FROM meter.billable_tail(ARRAY[preview_lines.customer_id]) AS part);
+	since CONSTANT date := coalesce(meter.open_since(preview_lines.customer_id, tail), '-infinity');
 BEGIN
 	RETURN QUERY
 	SELECT
@@ -402,7 +413,7 @@ BEGIN
 		line.service, line.due,
 		line.metric, line.measured, line.included, line.quantity, line.tariff,
 		line.exact_amount, line.rated_amount, line.invoiced, line.amount, line.problem
-	FROM meter.due_lines(ARRAY[preview_lines.customer_id], ARRAY[since], ARRAY[today]) AS line;
+	FROM meter.due_lines(ARRAY[preview_lines.customer_id], ARRAY[since], ARRAY[today], tail => tail) AS line;
 END
 $$;
 COMMENT ON FUNCTION meter.preview_lines(text, timestamptz) IS 'The lines of a customer''s open periods as of an instant (default now), and of closed ones that have to be rated again: what the next invoices will say.';
@@ -691,18 +702,29 @@ BEGIN
 		WHERE invoice_id = ANY (written);
 	END IF;
 
+	WITH asked AS (
+		SELECT *
+		FROM unnest(locked, until) AS asked (customer_id, until)
+	), ended AS (
+		SELECT
+			asked.customer_id,
+			max(least(asked.until, upper(subscription.valid), CASE WHEN upper(subscription.valid) <= asked.until THEN upper(subscription.valid) ELSE meter.period_start(asked.until, subscription.anchor, plan.every) END)) AS closed_until
+		FROM asked
+		JOIN meter.subscription USING (customer_id)
+		JOIN meter.plan USING (plan, version)
+		WHERE subscription.customer_id = ANY (locked)
+			AND lower(subscription.valid) < asked.until
+			AND (upper(subscription.valid) <= asked.until OR meter.period_start(asked.until, subscription.anchor, plan.every) > lower(subscription.valid))
+		GROUP BY asked.customer_id
+	)
 	UPDATE meter.billing_account AS account
 	SET billed_until = asked.until,
 		closed_at = clock_timestamp(),
-		closed_until = greatest(account.closed_until, (
-			SELECT max(least(asked.until, upper(subscription.valid), CASE WHEN upper(subscription.valid) <= asked.until THEN upper(subscription.valid) ELSE meter.period_start(asked.until, subscription.anchor, plan.every) END))
-			FROM meter.subscription
-			JOIN meter.plan USING (plan, version)
-			WHERE subscription.customer_id = account.customer_id
-				AND lower(subscription.valid) < asked.until
-				AND (upper(subscription.valid) <= asked.until OR meter.period_start(asked.until, subscription.anchor, plan.every) > lower(subscription.valid))))
-	FROM unnest(locked, since, until) AS asked (customer_id, since, until)
-	WHERE account.customer_id = asked.customer_id;
+		closed_until = greatest(account.closed_until, ended.closed_until)
+	FROM asked
+	LEFT JOIN ended USING (customer_id)
+	WHERE account.customer_id = asked.customer_id
+		AND account.customer_id = ANY (locked);
 
 	closed := coalesce(cardinality(locked), 0);
 	invoices := coalesce(cardinality(written), 0);
@@ -1020,12 +1042,12 @@ BEGIN
 	EXECUTE format('GRANT INSERT, UPDATE, DELETE ON meter.subscription, meter.subscription_seat, meter.subscription_override, meter.billing_account, meter.invoice_mark, meter.billing_problem TO %s', role);
 	EXECUTE format('GRANT INSERT, UPDATE ON meter.invoice, meter.invoice_line, meter.money_credit, meter.money_credit_use TO %s', role);
 	EXECUTE format('GRANT INSERT (job, total), UPDATE (state, done, updated_at) ON meter.job TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.subscribe(text, text, integer, date, date, date), meter.find_subscription(bigint), meter.change_plan(bigint, text, integer, text, timestamptz), meter.cancel_subscription(bigint, text, timestamptz), meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz), meter.credit_overage(text[], text[], daterange[]), meter.billable_events(text[], timestamptz, timestamptz, boolean), meter.rate_lines(text[], date[], date[], boolean, text, integer), meter.due_lines(text[], date[], date[], boolean), meter.open_since(text), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.pay_by_credit(bigint[]), meter.line_events(text, daterange, text, integer, text, text), meter.explain(bigint, integer), meter.explain_text(bigint, integer, boolean) TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.subscribe(text, text, integer, date, date, date), meter.find_subscription(bigint), meter.change_plan(bigint, text, integer, text, timestamptz), meter.cancel_subscription(bigint, text, timestamptz), meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz), meter.credit_overage(text[], text[], daterange[]), meter.billable_events(text[], timestamptz, timestamptz, boolean), meter.customer_tail(text[]), meter.billable_tail(text[], meter.usage_daily[]), meter.rate_lines(text[], date[], date[], boolean, text, integer, meter.usage_daily[]), meter.due_lines(text[], date[], date[], boolean, meter.usage_daily[]), meter.open_since(text, meter.usage_daily[]), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.pay_by_credit(bigint[]), meter.line_events(text, daterange, text, integer, text, text), meter.explain(bigint, integer), meter.explain_text(bigint, integer, boolean) TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON PROCEDURE meter.close_periods(date, timestamptz, integer, text) TO %s', role);
 END
 $$;
 COMMENT ON FUNCTION meter.allow_billing(regrole) IS 'Grants a role what it takes to subscribe customers, preview, close periods, and finalize and explain invoices; it can read all of schema meter then. Not to make plans, nor to void invoices.';
 REVOKE ALL ON FUNCTION meter.allow_billing(regrole) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION meter.pay_by_credit(bigint[]), meter.due_lines(text[], date[], date[], boolean), meter.open_since(text), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.void_invoice(bigint, text, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION meter.pay_by_credit(bigint[]), meter.due_lines(text[], date[], date[], boolean, meter.usage_daily[]), meter.open_since(text, meter.usage_daily[]), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.void_invoice(bigint, text, boolean) FROM PUBLIC;
 REVOKE ALL ON PROCEDURE meter.close_periods(date, timestamptz, integer, text) FROM PUBLIC;

@@ -52,3 +52,12 @@ SET enable_bitmapscan = off;
 SELECT count(*) > 0 AS by_index FROM pg_temp.plan_of($$SELECT sum(cost) FROM meter.billable_day WHERE customer_id = ANY ('{a}') AND usage_date >= '2023-01-01' AND usage_date < '2023-02-01'$$) AS line WHERE line LIKE '%Index Cond: ((customer_id = ANY (%usage_date >=%';
 RESET enable_seqscan;
 RESET enable_bitmapscan;
+
+-- Where a customer has many events, what the roll-up lacks is found another way: it is the same.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) SELECT 'many', 'old ' || i, '2023-01-05 00:00+00', '{"input_tokens": 1}' FROM generate_series(1, 2001) AS i;
+DO $$ BEGIN FOR i IN 1..600 LOOP PERFORM meter.refresh_now(); EXIT WHEN NOT EXISTS (SELECT FROM meter.unconsumed_event); COMMIT; PERFORM pg_sleep(0.05); END LOOP; END $$;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) SELECT 'many', 'new ' || i, '2023-01-05 00:00+00', 'none', '{"input_tokens": 10}' FROM generate_series(1, 3) AS i;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('few', '1', '2023-01-05 00:00+00', '{"input_tokens": 7}');
+SELECT customer_id, usage_date, item, events, usage, unpriced_cost FROM meter.billable_tail('{many}');
+SELECT customer_id, usage_date, item, events, usage, unpriced_cost FROM meter.billable_tail('{few,many}') ORDER BY customer_id;
+SELECT count(*) FROM meter.billable_tail('{few}', ARRAY(SELECT part FROM meter.billable_tail('{few,many}') AS part));
