@@ -263,11 +263,12 @@ run_events()
 
 report_events()
 {
-	echo "## Events and the roll-up"
+	echo "## Events, the roll-up and invoices"
 	echo
 	echo "$1 events stored in \`meter.usage_event\`, with an action in a third of them; ingest of the first $(($1 < 1000000 ? $1 : 1000000)); D and V on a tenth."
 	echo "Ratios as README.md says: to a table with a primary key alone (I), to F3 (R1, C), to R1 (R2), to a third of the"
-	echo "events (D), to the same before VACUUM (V), to jsonb (B). The reports' sums were those of the events at every step."
+	echo "events (D), to the same before VACUUM (V), to jsonb (B), to F3 (P1), in ms (P2, its goal on CPU). The reports' sums were"
+	echo "those of the events at every step, and each line of an invoice what plain SQL says."
 	echo
 	sql -f "$here/events-report.sql"
 }

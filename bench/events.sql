@@ -75,7 +75,7 @@ $$;
 
 -- Each time over what the task's base took just before.
 CREATE VIEW event_result AS
-SELECT event_task.task, title, goal, count(*) AS rounds,
+SELECT event_task.task, title, base, goal, count(*) AS rounds,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY timing.wall) AS wall,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY timing.cpu) AS cpu,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY timing.wall / based.wall) AS ratio,
@@ -88,7 +88,7 @@ CROSS JOIN LATERAL (
     WHERE before.task = event_task.base AND before.id < timing.id
     ORDER BY id DESC
     LIMIT 1) AS based
-GROUP BY event_task.task, title, goal;
+GROUP BY event_task.task, title, base, goal;
 
 -- A table with what a sender says of an event, and its primary key alone.
 CREATE TABLE app.bare (
