@@ -840,32 +840,20 @@ COMMENT ON VIEW meter.margin_part IS 'The amounts that margins are made of, by c
  * A query without cost_by_layer does not read the items, as the join falls away.
  */
 CREATE VIEW meter.margin_of_customer AS
-WITH summed AS NOT MATERIALIZED (
-	SELECT
-		customer_id,
-		month,
-		side,
-		part,
-		CASE WHEN count(amount) = count(*) THEN trim_scale(sum(amount)) END AS amount,
-		count(*) - count(amount) AS unknown,
-		sum(events) AS events,
-		sum(unpriced_events) AS unpriced_events,
-		bool_or(estimated) AS estimated
-	FROM meter.margin_part
-	GROUP BY customer_id, month, side, part
-), figure AS NOT MATERIALIZED (
+WITH figure AS NOT MATERIALIZED (
 	SELECT
 		customer_id,
 		month,
 		CASE WHEN bool_and(amount IS NOT NULL OR side <> 'revenue') THEN coalesce(sum(amount) FILTER (WHERE side = 'revenue'), 0) END AS revenue,
 		CASE WHEN bool_and(amount IS NOT NULL OR side <> 'cost') THEN coalesce(sum(amount) FILTER (WHERE side = 'cost'), 0) END AS cost,
 		CASE WHEN bool_and(amount IS NOT NULL OR side <> 'shared_cost') THEN coalesce(sum(amount) FILTER (WHERE side = 'shared_cost'), 0) END AS shared_cost,
-		jsonb_object_agg(part, amount) FILTER (WHERE side = 'revenue') AS revenue_by_kind,
+		array_agg(part) FILTER (WHERE side = 'revenue') AS kinds,
+		array_agg(amount) FILTER (WHERE side = 'revenue') AS amounts,
 		sum(events) AS events,
 		sum(unpriced_events) AS unpriced_events,
-		sum(unknown) AS unknown_amounts,
+		count(*) - count(amount) AS unknown_amounts,
 		bool_or(estimated) AS estimated
-	FROM summed
+	FROM meter.margin_part
 	GROUP BY customer_id, month
 ), layered AS NOT MATERIALIZED (
 	SELECT customer_id, month, jsonb_object_agg(layer, amount) AS cost_by_layer
@@ -894,7 +882,14 @@ SELECT
 	trim_scale(figure.shared_cost) AS shared_cost,
 	trim_scale(figure.revenue - figure.cost - figure.shared_cost) AS gross_margin,
 	CASE WHEN figure.revenue > 0 THEN trim_scale(round(100 * (figure.revenue - figure.cost - figure.shared_cost) / figure.revenue, 4)) END AS gross_margin_percent,
-	coalesce(figure.revenue_by_kind, '{}') AS revenue_by_kind,
+	coalesce((
+		SELECT jsonb_object_agg(kind, amount)
+		FROM (
+			SELECT line.kind, CASE WHEN count(line.amount) = count(*) THEN trim_scale(sum(line.amount)) END AS amount
+			FROM unnest(figure.kinds, figure.amounts) AS line (kind, amount)
+			GROUP BY line.kind
+		) AS kind
+	), '{}') AS revenue_by_kind,
 	coalesce(layered.cost_by_layer, '{}') AS cost_by_layer,
 	figure.events::bigint AS events,
 	figure.unpriced_events::bigint AS unpriced_events,
