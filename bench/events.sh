@@ -1,5 +1,5 @@
-# The tasks of events and the roll-up, sourced by run: ingest (I), roll-up (R), reading it (C), the
-# same days with more events (D), a tail after VACUUM (V), bytes (B). events.sql has their titles,
+# The tasks of events and the roll-up, sourced by run: ingest (I), roll-up (R), reading it (C), margins
+# on it (M), the same days with more events (D), a tail after VACUUM (V), bytes (B). events.sql has their titles,
 # bases and goals. They run on the data of the larger size.
 # shellcheck shell=bash
 
@@ -9,7 +9,93 @@ declare -A reads=(
 	[1]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, sum(cost) AS cost FROM meter.cost_part GROUP BY 1) AS answer"
 	[2]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, usage_date, cost FROM meter.cost_by_day) AS answer"
 	[3]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, sum(cost) AS cost FROM meter.usage_by_day GROUP BY 1) AS answer"
+	[M1]="SELECT count(*), trim_scale(sum(gross_margin)), sum(rank) FROM meter.customer_margin"
+	[M2]="SELECT count(*), trim_scale(sum(p50 + p95 + heaviest)), trim_scale(sum(gini + top_5_cost_share)) FROM meter.cost_spread WHERE scope = 'all'"
+	[M3]="SELECT count(answer) FROM meter.customer_margin AS answer"
 )
+reads[D1]=${reads[1]}
+reads[D2]=${reads[2]}
+reads[D3]=${reads[M1]}
+reads[D4]=${reads[M2]}
+
+# The same in plain SQL over all events, $1 of which are stored twice: at the prices of their instants.
+plain_margin()
+{
+	cat <<-SQL
+		WITH event AS (
+			SELECT customer_id, at, input_tokens, cache_read_tokens, output_tokens, model FROM app.usage_event
+			UNION ALL
+			SELECT customer_id, at, input_tokens, cache_read_tokens, output_tokens, model FROM app.usage_event WHERE event_id > $1
+		), cost AS (
+			SELECT customer_id, month,
+				sum(input_tokens * input_prices[span] + cache_read_tokens * cache_read_prices[span] + output_tokens * output_prices[span]) / 10000000000 AS cost
+			FROM (SELECT e.*, date_trunc('month', e.at, 'UTC')::date AS month, p.*, width_bucket(e.at, p.starts) AS span
+				FROM event AS e JOIN app.margin_price AS p (priced, starts, input_prices, cache_read_prices, output_prices) ON priced = model OFFSET 0) AS priced
+			GROUP BY customer_id, month
+		), margin AS (
+			SELECT month, coalesce(cost, 0) AS cost, coalesce(amount, 0) - coalesce(cost, 0) AS margin
+			FROM cost FULL JOIN app.monthly_revenue USING (customer_id, month)
+		)
+	SQL
+	case $2 in
+		M1) echo "SELECT count(*), trim_scale(sum(margin)), sum(rank) FROM (SELECT margin, rank() OVER (PARTITION BY month ORDER BY margin DESC) AS rank FROM margin) AS answer" ;;
+		M2) cat <<-SQL ;;
+			SELECT count(*), trim_scale(sum(p50 + p95 + heaviest)), trim_scale(sum(round(gini, 12) + round(top, 12)))
+			FROM (
+				SELECT month, percentile_disc(0.5) WITHIN GROUP (ORDER BY cost) AS p50, percentile_disc(0.95) WITHIN GROUP (ORDER BY cost) AS p95, max(cost) AS heaviest,
+					sum((2 * place - n - 1) * cost) / (max(n) * sum(cost)) AS gini,
+					sum(cost) FILTER (WHERE n - place < ceil(n * 0.05)) / sum(cost) AS top
+				FROM (SELECT month, cost, row_number() OVER (PARTITION BY month ORDER BY cost) AS place, count(*) OVER (PARTITION BY month) AS n FROM margin WHERE cost > 0) AS placed
+				GROUP BY month
+			) AS answer
+		SQL
+	esac
+}
+
+# A fee for every customer and month, and the prices of the plain queries.
+store_revenue()
+{
+	sql -c "CREATE TABLE app.monthly_revenue AS
+			SELECT customer_id::text::integer, month::date, 5 + hashint8extended(customer_id * 12 + extract(month FROM month)::bigint, 9) % 5000 / 100.0 AS amount
+			FROM app.customer, generate_series(timestamp '2025-07-01', timestamp '2025-12-01', interval '1 month') AS month" \
+		-c "INSERT INTO meter.revenue (customer_id, revenue_date, kind, amount, currency) SELECT customer_id::text, month, 'fee', amount, 'USD' FROM app.monthly_revenue" \
+		-c "CREATE TABLE app.margin_price AS
+			SELECT model, array_agg(starts ORDER BY starts) AS starts, array_agg(input ORDER BY starts) AS input_prices, array_agg(cache_read ORDER BY starts) AS cache_read_prices, array_agg(output ORDER BY starts) AS output_prices
+			FROM (SELECT span.model, span.starts,
+					max(price * 10000) FILTER (WHERE unit = 'input_tokens')::bigint AS input,
+					max(price * 10000) FILTER (WHERE unit = 'cache_read_tokens')::bigint AS cache_read,
+					max(price * 10000) FILTER (WHERE unit = 'output_tokens')::bigint AS output
+				FROM (SELECT DISTINCT model, coalesce(lower(valid), '-infinity') AS starts FROM app.rate) AS span
+				JOIN app.rate ON rate.model = span.model
+					AND (rate.valid @> span.starts OR span.starts = '-infinity' AND lower_inf(rate.valid))
+				GROUP BY span.model, span.starts) AS priced
+			GROUP BY model" \
+		-c "ANALYZE meter.revenue, app.monthly_revenue, app.margin_price"
+}
+
+measure_margin()
+{
+	local n=$1 tail=$2 task round said plain
+	for task in M1 M2; do
+		event_task $task || continue
+		said=$(sql -c "SET work_mem = '512MB'" -c "SET jit = off" -c "${reads[$task]}")
+		plain=$(sql -c "SET work_mem = '512MB'" -c "SET jit = off" -c "$(plain_margin $((n - tail)) $task)")
+		[ "$said" = "$plain" ] || die "$task: the report says $said and plain SQL $plain"
+		note "$task: the report is what plain SQL says over all events: $said"
+	done
+	for ((round = 1; round <= rounds; round++)); do
+		note "$n events: margins with a tail of $tail, round $round of $rounds"
+		for task in M1 M2 M3; do
+			event_task $task || continue
+			time_query F3 "$round" "$floor"
+			time_query $task "$round" "${reads[$task]}"
+			if [ $task != M3 ] && ((round == 1)); then
+				time_query F3 "$round" "$floor"
+				time_query $task.plain "$round" "$(plain_margin $((n - tail)) $task)"
+			fi
+		done
+	done
+}
 
 event_task()
 {
@@ -160,6 +246,9 @@ measure_rollup()
 			time_query "C$part" "$round" "${reads[$part]}"
 		done
 	done
+	if event_task M; then
+		measure_margin "$n" "$tail"
+	fi
 	check_events "$n events and a tail"
 	if event_task R2; then
 		for ((round = 1; round <= rounds; round++)); do
@@ -212,11 +301,11 @@ measure_density()
 		sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_daily, meter.cost_daily"
 		store_events $((n - tail + 1)) "$n" "tail "
 		check_events "$n events $times"
-		for part in 1 2; do
-			event_task "D$part" || continue
+		for part in D1 D2 D3 D4; do
+			event_task $part || continue
 			time_query warm 1 "${reads[$part]}"
 			for ((round = 1; round <= rounds; round++)); do
-				time_query "D$part$([ $times = thrice ] || echo .once)" "$round" "${reads[$part]}"
+				time_query "$part$([ $times = thrice ] || echo .once)" "$round" "${reads[$part]}"
 			done
 		done
 	done
@@ -250,7 +339,10 @@ run_events()
 	if event_task I; then
 		measure_ingest "$n"
 	fi
-	if event_task R || event_task C || event_task B; then
+	if event_task M || event_task D; then
+		store_revenue
+	fi
+	if event_task R || event_task C || event_task M || event_task B; then
 		measure_rollup "$n"
 	fi
 	if event_task D; then

@@ -14,3 +14,4 @@ SET client_min_messages = warning;
 \ir credit.sql
 \ir explain.sql
 \ir invoice.sql
+\ir report.sql

@@ -448,12 +448,17 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN 100000000000000000000 - meter.overage(tariff, 100000000000000000000);
 COMMENT ON FUNCTION meter.included_quantity(meter.tariff) IS 'How much of a large quantity a tariff has no price for: its free units, and those of a first tier at price zero. 0 where everything has a price.';
 
+CREATE FUNCTION meter.allowance(kind text, included numeric, tariff meter.tariff) RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(included, 0) + CASE WHEN kind = 'credit' THEN 0 ELSE coalesce(meter.included_quantity(tariff), 0) END;
+COMMENT ON FUNCTION meter.allowance(text, numeric, meter.tariff) IS 'How much of a metric a plan''s item lets a period use without a charge for quantity: what is included, and what its tariff has no price for. Of an item of credits, the allotment alone.';
+
 CREATE VIEW meter.allowance_use AS
 WITH allowance AS (
 	SELECT
 		usage.customer_id, usage.subscription_id, usage.plan, usage.version, usage.period, usage.plan_item, usage.metric, usage.state,
 		greatest(usage.measured, 0) AS used,
-		coalesce(usage.included, 0) + CASE WHEN item.kind = 'credit' THEN 0 ELSE coalesce(meter.included_quantity(item.tariff), 0) END AS allowance
+		meter.allowance(item.kind, usage.included, item.tariff) AS allowance
 	FROM meter.period_usage AS usage
 	JOIN meter.plan_item AS item USING (plan, version, plan_item)
 	WHERE item.dimension IS NULL
@@ -1042,7 +1047,7 @@ BEGIN
 	EXECUTE format('GRANT INSERT, UPDATE, DELETE ON meter.subscription, meter.subscription_seat, meter.subscription_override, meter.billing_account, meter.invoice_mark, meter.billing_problem TO %s', role);
 	EXECUTE format('GRANT INSERT, UPDATE ON meter.invoice, meter.invoice_line, meter.money_credit, meter.money_credit_use TO %s', role);
 	EXECUTE format('GRANT INSERT (job, total), UPDATE (state, done, updated_at) ON meter.job TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.subscribe(text, text, integer, date, date, date), meter.find_subscription(bigint), meter.change_plan(bigint, text, integer, text, timestamptz), meter.cancel_subscription(bigint, text, timestamptz), meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz), meter.credit_overage(text[], text[], daterange[]), meter.billable_events(text[], timestamptz, timestamptz, boolean), meter.customer_tail(text[]), meter.billable_tail(text[], meter.usage_daily[]), meter.rate_lines(text[], date[], date[], boolean, text, integer, meter.usage_daily[]), meter.due_lines(text[], date[], date[], boolean, meter.usage_daily[]), meter.open_since(text, meter.usage_daily[]), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.pay_by_credit(bigint[]), meter.line_events(text, daterange, text, integer, text, text), meter.explain(bigint, integer), meter.explain_text(bigint, integer, boolean) TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.subscribe(text, text, integer, date, date, date), meter.find_subscription(bigint), meter.change_plan(bigint, text, integer, text, timestamptz), meter.cancel_subscription(bigint, text, timestamptz), meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz), meter.credit_overage(text[], text[], daterange[]), meter.billable_events(text[], timestamptz, timestamptz, boolean), meter.customer_tail(text[]), meter.billable_tail(text[], meter.usage_daily[]), meter.rate_lines(text[], date[], date[], boolean, text, integer, meter.usage_daily[]), meter.due_lines(text[], date[], date[], boolean, meter.usage_daily[]), meter.open_since(text, meter.usage_daily[]), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.pay_by_credit(bigint[]), meter.line_events(text, daterange, text, integer, text, text), meter.explain(bigint, integer), meter.explain_text(bigint, integer, boolean), meter.open_lines() TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON PROCEDURE meter.close_periods(date, timestamptz, integer, text) TO %s', role);
 END
 $$;

@@ -43,7 +43,7 @@ CREATE TABLE meter.shared_cost (
 	currency text NOT NULL
 		CONSTRAINT shared_cost_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0),
 	basis text NOT NULL
-		CONSTRAINT shared_cost_basis_is_known CHECK (basis IN ('usage', 'customers', 'revenue')),
+		CONSTRAINT shared_cost_basis_is_known CHECK (basis IN ('usage', 'customers', 'seats', 'revenue')),
 	description text
 );
 COMMENT ON TABLE meter.shared_cost IS 'Cost that no event carries, such as a cluster or a flat fee, for a period. meter.shared_cost_allocation divides each row among the customers, to the last minor unit.';
@@ -52,7 +52,7 @@ COMMENT ON COLUMN meter.shared_cost.period IS 'The dates it is for, with both en
 COMMENT ON COLUMN meter.shared_cost.layer IS 'The layer it is reported under.';
 COMMENT ON COLUMN meter.shared_cost.amount IS 'How much, in whole minor units of the currency (cents). Negative for a refund.';
 COMMENT ON COLUMN meter.shared_cost.currency IS 'ISO 4217 code of its currency.';
-COMMENT ON COLUMN meter.shared_cost.basis IS 'What it is divided by: usage, what the customers'' usage in the period cost; customers, the same for each that had usage or revenue in the period; revenue, what each brought in the period. A negative figure counts as zero.';
+COMMENT ON COLUMN meter.shared_cost.basis IS 'What it is divided by: usage, what the customers'' usage in the period cost; customers, the same for each that had usage or revenue in the period; seats, those of meter.subscription_seat by the days of the period that each was held; revenue, what each brought in the period. A negative figure counts as zero.';
 COMMENT ON COLUMN meter.shared_cost.description IS 'What it is.';
 
 CREATE TABLE meter.provider_bill (

@@ -2,7 +2,8 @@
  * Revenue, from wherever it is, and what is left of it.
  *
  * meter.revenue_line is the one place that revenue comes in by. A line is earned
- * evenly over the days of its period, so parts of a period add up to the line.
+ * evenly over the days of its period, so parts of a period add up to the line. What is
+ * paid for credits is earned as they burn or expire, so its bill is no revenue.
  */
 
 CREATE TABLE meter.revenue (
@@ -31,7 +32,7 @@ COMMENT ON COLUMN meter.revenue.revenue_id IS 'A number to name the row by.';
 COMMENT ON COLUMN meter.revenue.customer_id IS 'Whose it is, by the name that events know the customer by.';
 COMMENT ON COLUMN meter.revenue.revenue_date IS 'When it was billed or booked.';
 COMMENT ON COLUMN meter.revenue.period IS 'The dates it is for, with both ends: it is earned evenly over them. NULL: on revenue_date.';
-COMMENT ON COLUMN meter.revenue.kind IS 'What it is for. fee (fixed, seats included), usage and overage mean something to meter.pricing_signal; any other is reported as it is. Default revenue.';
+COMMENT ON COLUMN meter.revenue.kind IS 'What it is for. fee (fixed, seats included), usage and overage mean something to meter.pricing_signal. credit_purchase is the bill for a grant of meter.credit_grant, and no revenue: paid of the grant is, as its credits burn or expire. Any other is reported as it is. Default revenue.';
 COMMENT ON COLUMN meter.revenue.amount IS 'How much, without tax. Negative for a refund or a credit note.';
 COMMENT ON COLUMN meter.revenue.currency IS 'ISO 4217 code of its currency.';
 COMMENT ON COLUMN meter.revenue.source IS 'The system that it is from. Default manual.';
@@ -419,6 +420,99 @@ $$;
 COMMENT ON FUNCTION meter.attach_stripe(text, text, text) IS 'Has reports read the revenue in a schema that Stripe Sync Engine keeps, as meter.stripe_revenue does. customer_key is the key of the customers'' metadata in Stripe that has the name by which events know the customer. An attached source of the same name is replaced.';
 REVOKE ALL ON FUNCTION meter.attach_revenue(regclass, text, text, text, text, text, text, text, text, text, text, boolean), meter.attach_stripe(text, text, text), meter.detach_revenue(text) FROM PUBLIC;
 
+CREATE FUNCTION meter.revenue_kind(kind text, included numeric, per_seat numeric, tariff meter.tariff) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+	WHEN kind IN ('fee', 'seat') THEN 'fee'
+	WHEN kind = 'credit' THEN 'overage'
+	WHEN kind IN ('usage', 'percentage') AND (included > 0 OR per_seat > 0 OR meter.included_quantity(tariff) > 0 AND meter.charge(tariff, 0) = 0) THEN 'overage'
+	WHEN kind IN ('usage', 'percentage', 'cost_plus') THEN 'usage'
+	ELSE kind
+END;
+COMMENT ON FUNCTION meter.revenue_kind(text, numeric, numeric, meter.tariff) IS 'What a plan''s item of a kind brings: fee, of fees and seats; overage, of credits, and of usage of which some is included or free; usage, of any other, and of a tariff that has a fee of its own; else the kind itself: commitment, discount or cap. The other arguments are quantity, per_seat and tariff of meter.plan_item.';
+
+/*
+ * With the rights of the owner: who reads reports is to see what customers will be
+ * billed, and neither their events nor their terms, which rating reads. All customers
+ * at once, as each by itself would read the tail of the roll-up anew.
+ */
+CREATE FUNCTION meter.open_lines()
+	RETURNS TABLE (
+		customer_id text, subscription_id bigint, plan text, version integer, plan_item text, kind text, line_group text,
+		period daterange, service daterange, due date, metric text, measured numeric, included numeric, amount numeric, currency text)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_nestloop = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	customers text[];
+	since date[];
+	until date[];
+BEGIN
+	/* The dates of meter.preview_lines. One that could not be billed must not keep the others from being reported. */
+	WITH late AS (
+		SELECT mark.customer_id, min(mark.since) AS since
+		FROM (SELECT customer_id, since FROM meter.invoice_mark UNION ALL SELECT customer_id, since FROM meter.late_day) AS mark
+		GROUP BY mark.customer_id
+	)
+	SELECT
+		array_agg(held.customer_id),
+		array_agg(coalesce(least(account.billed_until, late.since), '-infinity')),
+		array_agg(greatest(meter.customer_date(held.customer_id), account.billed_until))
+	INTO customers, since, until
+	FROM (SELECT DISTINCT customer_id FROM meter.subscription) AS held
+	LEFT JOIN meter.billing_account AS account USING (customer_id)
+	LEFT JOIN late USING (customer_id)
+	WHERE NOT EXISTS (SELECT FROM meter.billing_problem AS trouble WHERE trouble.customer_id = held.customer_id AND trouble.subscription_id IS NULL);
+	IF customers IS NOT NULL THEN
+		RETURN QUERY
+		SELECT
+			line.customer_id, line.subscription_id, line.plan, line.version, line.plan_item, line.kind, line.line_group,
+			line.period, line.service, line.due, line.metric, line.measured, line.included, line.amount, line.currency
+		FROM meter.due_lines(customers, since, until) AS line;
+	END IF;
+	RETURN QUERY
+	SELECT
+		held.customer_id, held.subscription_id, held.plan, held.version, NULL::text, 'usage', ''::text,
+		open.period, open.period, NULL::date, NULL::text, NULL::numeric, NULL::numeric, NULL::numeric, plan.currency
+	FROM meter.subscription AS held
+	JOIN meter.plan USING (plan, version)
+	CROSS JOIN LATERAL (SELECT held.valid * daterange(meter.open_since(held.customer_id), meter.customer_date(held.customer_id) + 1) AS period) AS open
+	WHERE EXISTS (SELECT FROM meter.billing_problem AS trouble WHERE trouble.customer_id = held.customer_id AND trouble.subscription_id IS NULL)
+		AND NOT isempty(open.period);
+END
+$$;
+COMMENT ON FUNCTION meter.open_lines() IS 'What is still to be invoiced to every customer: meter.invoice_preview of all at once. Of a customer whose last closing failed, a line without an amount for each subscription, from the date until which it is billed. Takes some ms to begin with, and one for each customer with a subscription.';
+REVOKE ALL ON FUNCTION meter.open_lines() FROM PUBLIC;
+
+CREATE FUNCTION meter.earned_credits()
+	RETURNS TABLE (customer_id text, revenue_date date, amount numeric, currency text)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	buyers CONSTANT text[] := ARRAY(SELECT DISTINCT customer_id FROM meter.credit_grant WHERE paid > 0);
+BEGIN
+	/* Most have none: nothing is burned for them. */
+	IF cardinality(buyers) > 0 THEN
+		RETURN QUERY
+		SELECT entry.customer_id, entry.entry_date, sum(entry.recognised), entry.currency
+		FROM meter.credit_ledger AS entry
+		WHERE entry.customer_id = ANY (buyers)
+			AND entry.recognised <> 0
+		GROUP BY entry.customer_id, entry.entry_date, entry.currency;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION meter.earned_credits() IS 'What became revenue on each date of what customers paid for credits, because they were burned, expired or were voided: meter.credit_revenue by date. The caller needs SELECT on meter.credit_grant and meter.credit_ledger.';
+
 CREATE VIEW meter.revenue_line AS
 SELECT
 	customer_id,
@@ -430,6 +524,7 @@ SELECT
 	source,
 	false AS estimated
 FROM meter.revenue
+WHERE kind <> 'credit_purchase'
 UNION ALL
 SELECT
 	customer_id,
@@ -440,8 +535,47 @@ SELECT
 	currency,
 	source,
 	false
-FROM meter.attached_revenue();
-COMMENT ON VIEW meter.revenue_line IS 'All revenue, a row a line: whose, for which dates it is earned evenly, when it was booked, what for, how much in which currency, and where it is from. estimated: it is a preview of what will be billed. Every report reads revenue from here.';
+FROM meter.attached_revenue()
+WHERE kind IS DISTINCT FROM 'credit_purchase'
+UNION ALL
+/* A void invoice and its credit note come to nothing. */
+SELECT
+	line.customer_id,
+	line.service,
+	invoice.invoice_date,
+	meter.revenue_kind(line.kind, item.quantity, item.per_seat, item.tariff),
+	line.amount,
+	invoice.currency,
+	'meter',
+	invoice.state = 'draft'
+FROM meter.invoice_line AS line
+JOIN meter.invoice ON invoice.invoice_id = line.invoice_id
+LEFT JOIN meter.plan_item AS item
+	ON item.plan = line.plan
+	AND item.version = line.version
+	AND item.plan_item = line.plan_item
+WHERE line.amount <> 0
+UNION ALL
+SELECT
+	line.customer_id,
+	CASE WHEN line.metric IS NOT NULL AND lower(line.service) <= reporting.today THEN line.service * daterange(NULL, reporting.today + 1) ELSE line.service END,
+	coalesce(line.due, reporting.today),
+	meter.revenue_kind(line.kind, item.quantity, item.per_seat, item.tariff),
+	line.amount,
+	line.currency,
+	'meter',
+	true
+FROM meter.open_lines() AS line
+CROSS JOIN meter.reporting
+LEFT JOIN meter.plan_item AS item
+	ON item.plan = line.plan
+	AND item.version = line.version
+	AND item.plan_item = line.plan_item
+WHERE line.amount IS DISTINCT FROM 0
+UNION ALL
+SELECT customer_id, daterange(revenue_date, revenue_date + 1), revenue_date, 'credits', amount, currency, 'meter', false
+FROM meter.earned_credits();
+COMMENT ON VIEW meter.revenue_line IS 'All revenue, a row a line: whose, for which dates it is earned evenly, when it was booked, what for, how much in which currency, and where it is from. Source meter are lines of its own invoices and credit notes, with kind as meter.revenue_kind has it; what is still to be invoiced of open periods, which is estimated, as drafts are (usage is earned over the dates so far, all else over its period); and kind credits, what was paid for credits, on the dates on which they burned or expired. The bill for such credits, kind credit_purchase of any source, is left out. Every report reads revenue from here. The bills of open periods are previewed for all customers, whichever are asked for.';
 
 CREATE VIEW meter.revenue_problem AS
 SELECT
@@ -548,6 +682,11 @@ WITH used AS NOT MATERIALIZED (
 	GROUP BY customer_id, usage_date
 	HAVING sum(events) <> 0
 		OR sum(cost) <> 0
+), line AS MATERIALIZED (
+	/* Of all customers, and once, however many shared costs there are. */
+	SELECT customer_id, period, amount, currency
+	FROM meter.revenue_line
+	WHERE EXISTS (SELECT FROM meter.shared_cost WHERE basis IN ('revenue', 'customers'))
 ), part AS NOT MATERIALIZED (
 	SELECT shared.shared_cost_id, shared.basis, used.customer_id, used.cost AS weight
 	FROM meter.shared_cost AS shared
@@ -560,12 +699,24 @@ WITH used AS NOT MATERIALIZED (
 		line.customer_id,
 		round(meter.prorate(line.amount, line.period * shared.period, line.period) * CASE WHEN line.currency = reporting.currency THEN 1 ELSE monthly_rate.rate END, 12)
 	FROM meter.shared_cost AS shared
-	JOIN meter.revenue_line AS line ON line.period && shared.period
+	JOIN line ON line.period && shared.period
 	CROSS JOIN meter.reporting
 	LEFT JOIN meter.monthly_rate
 		ON monthly_rate.currency = line.currency
 		AND monthly_rate.month = meter.month_start(least(upper(shared.period) - 1, reporting.today))
 	WHERE shared.basis IN ('revenue', 'customers')
+	UNION ALL
+	SELECT
+		shared.shared_cost_id,
+		shared.basis,
+		held.customer_id,
+		seat.quantity * (upper(seat.valid * held.valid * shared.period) - lower(seat.valid * held.valid * shared.period))
+	FROM meter.shared_cost AS shared
+	JOIN meter.subscription AS held ON held.valid && shared.period
+	JOIN meter.subscription_seat AS seat
+		ON seat.subscription_id = held.subscription_id
+		AND seat.valid && held.valid * shared.period
+	WHERE shared.basis = 'seats'
 )
 SELECT
 	shared_cost_id,
@@ -689,32 +840,20 @@ COMMENT ON VIEW meter.margin_part IS 'The amounts that margins are made of, by c
  * A query without cost_by_layer does not read the items, as the join falls away.
  */
 CREATE VIEW meter.margin_of_customer AS
-WITH summed AS NOT MATERIALIZED (
-	SELECT
-		customer_id,
-		month,
-		side,
-		part,
-		CASE WHEN count(amount) = count(*) THEN trim_scale(sum(amount)) END AS amount,
-		count(*) - count(amount) AS unknown,
-		sum(events) AS events,
-		sum(unpriced_events) AS unpriced_events,
-		bool_or(estimated) AS estimated
-	FROM meter.margin_part
-	GROUP BY customer_id, month, side, part
-), figure AS NOT MATERIALIZED (
+WITH figure AS NOT MATERIALIZED (
 	SELECT
 		customer_id,
 		month,
 		CASE WHEN bool_and(amount IS NOT NULL OR side <> 'revenue') THEN coalesce(sum(amount) FILTER (WHERE side = 'revenue'), 0) END AS revenue,
 		CASE WHEN bool_and(amount IS NOT NULL OR side <> 'cost') THEN coalesce(sum(amount) FILTER (WHERE side = 'cost'), 0) END AS cost,
 		CASE WHEN bool_and(amount IS NOT NULL OR side <> 'shared_cost') THEN coalesce(sum(amount) FILTER (WHERE side = 'shared_cost'), 0) END AS shared_cost,
-		jsonb_object_agg(part, amount) FILTER (WHERE side = 'revenue') AS revenue_by_kind,
+		array_agg(part) FILTER (WHERE side = 'revenue') AS kinds,
+		array_agg(amount) FILTER (WHERE side = 'revenue') AS amounts,
 		sum(events) AS events,
 		sum(unpriced_events) AS unpriced_events,
-		sum(unknown) AS unknown_amounts,
+		count(*) - count(amount) AS unknown_amounts,
 		bool_or(estimated) AS estimated
-	FROM summed
+	FROM meter.margin_part
 	GROUP BY customer_id, month
 ), layered AS NOT MATERIALIZED (
 	SELECT customer_id, month, jsonb_object_agg(layer, amount) AS cost_by_layer
@@ -729,13 +868,28 @@ WITH summed AS NOT MATERIALIZED (
 SELECT
 	figure.customer_id,
 	figure.month,
+	(
+		SELECT held.plan
+		FROM meter.subscription AS held
+		WHERE held.customer_id = figure.customer_id
+			AND held.valid && daterange(figure.month, (figure.month + interval '1 month')::date)
+		ORDER BY held.family <> 'main', held.family COLLATE "C", lower(held.valid) DESC
+		LIMIT 1
+	) AS plan,
 	customer.segment,
 	trim_scale(figure.revenue) AS revenue,
 	trim_scale(figure.cost) AS cost,
 	trim_scale(figure.shared_cost) AS shared_cost,
 	trim_scale(figure.revenue - figure.cost - figure.shared_cost) AS gross_margin,
 	CASE WHEN figure.revenue > 0 THEN trim_scale(round(100 * (figure.revenue - figure.cost - figure.shared_cost) / figure.revenue, 4)) END AS gross_margin_percent,
-	coalesce(figure.revenue_by_kind, '{}') AS revenue_by_kind,
+	coalesce((
+		SELECT jsonb_object_agg(kind, amount)
+		FROM (
+			SELECT line.kind, CASE WHEN count(line.amount) = count(*) THEN trim_scale(sum(line.amount)) END AS amount
+			FROM unnest(figure.kinds, figure.amounts) AS line (kind, amount)
+			GROUP BY line.kind
+		) AS kind
+	), '{}') AS revenue_by_kind,
 	coalesce(layered.cost_by_layer, '{}') AS cost_by_layer,
 	figure.events::bigint AS events,
 	figure.unpriced_events::bigint AS unpriced_events,
@@ -752,6 +906,7 @@ CREATE VIEW meter.customer_margin AS
 SELECT
 	customer_id,
 	month,
+	plan,
 	segment,
 	revenue,
 	cost,
@@ -766,7 +921,26 @@ SELECT
 	unknown_amounts,
 	estimated
 FROM meter.margin_of_customer;
-COMMENT ON VIEW meter.customer_margin IS 'Revenue, cost and gross margin of each customer, by month, in the currency of meter.setting. gross_margin is revenue less cost and shared_cost, its percentage is of revenue, and NULL without any; rank is 1 for the customer with the highest gross margin of the month. revenue_by_kind and cost_by_layer are JSON objects that add up to revenue and cost. Honesty: unpriced_events of the events are in no cost; unknown_amounts are those without an exchange rate, which leave revenue, cost or shared_cost NULL, and the margin with it; estimated: the month is not over, or not billed for good. A row without a customer has the shared cost that nobody could be given. From the roll-up; cheap.';
+COMMENT ON VIEW meter.customer_margin IS 'Revenue, cost and gross margin of each customer, by month, in the currency of meter.setting. plan is the last one that the customer had in the month, of family main, or of the first one by name where it has none of that. gross_margin is revenue less cost and shared_cost, its percentage is of revenue, and NULL without any; rank is 1 for the customer with the highest gross margin of the month. revenue_by_kind and cost_by_layer are JSON objects that add up to revenue and cost. Honesty: unpriced_events of the events are in no cost; unknown_amounts are those without an exchange rate, which leave revenue, cost or shared_cost NULL, and the margin with it; estimated: the month is not over, or not billed for good. A row without a customer has the shared cost that nobody could be given. From the roll-up; cheap.';
+
+CREATE VIEW meter.plan_margin AS
+SELECT
+	month,
+	plan,
+	count(customer_id) AS customers,
+	count(customer_id) FILTER (WHERE gross_margin < 0) AS customers_at_a_loss,
+	CASE WHEN count(revenue) = count(*) THEN trim_scale(sum(revenue)) END AS revenue,
+	CASE WHEN count(cost) = count(*) THEN trim_scale(sum(cost)) END AS cost,
+	CASE WHEN count(shared_cost) = count(*) THEN trim_scale(sum(shared_cost)) END AS shared_cost,
+	CASE WHEN count(gross_margin) = count(*) THEN trim_scale(sum(gross_margin)) END AS gross_margin,
+	CASE WHEN count(gross_margin) = count(*) AND sum(revenue) > 0 THEN trim_scale(round(100 * sum(gross_margin) / sum(revenue), 4)) END AS gross_margin_percent,
+	sum(events)::bigint AS events,
+	sum(unpriced_events)::bigint AS unpriced_events,
+	sum(unknown_amounts)::bigint AS unknown_amounts,
+	bool_or(estimated) AS estimated
+FROM meter.margin_of_customer
+GROUP BY month, plan;
+COMMENT ON VIEW meter.plan_margin IS 'meter.customer_margin by month and plan: the number of customers, of those at a loss, and the sums. plan is NULL for customers that had none. From the roll-up; cheap.';
 
 CREATE VIEW meter.segment_margin AS
 SELECT

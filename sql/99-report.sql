@@ -4,6 +4,7 @@ CREATE VIEW meter.cost_spread AS
 WITH counted AS NOT MATERIALIZED (
 	SELECT
 		month,
+		plan,
 		segment,
 		CASE WHEN cost > 0 THEN cost END AS cost,
 		CASE WHEN cost > 0 THEN revenue END AS revenue,
@@ -15,8 +16,9 @@ WITH counted AS NOT MATERIALIZED (
 ), figure AS NOT MATERIALIZED (
 	SELECT
 		month,
+		plan,
 		segment,
-		grouping(segment) = 1 AS over_all,
+		CASE WHEN grouping(plan) = 0 THEN 'plan' WHEN grouping(segment) = 0 THEN 'segment' ELSE 'all' END AS scope,
 		count(cost) AS customers,
 		sum(cost) AS cost,
 		percentile_disc(ARRAY[0.05, 0.5, 0.75, 0.8, 0.9, 0.95, 0.99]) WITHIN GROUP (ORDER BY cost) AS percentiles,
@@ -34,12 +36,13 @@ WITH counted AS NOT MATERIALIZED (
 		sum(unpriced_events) AS unpriced_events,
 		bool_or(estimated) AS estimated
 	FROM counted
-	GROUP BY GROUPING SETS ((month, segment), (month))
+	GROUP BY GROUPING SETS ((month, plan), (month, segment), (month))
 	HAVING count(cost) > 0
 )
 SELECT
 	month,
-	CASE WHEN over_all THEN 'all' ELSE 'segment' END AS scope,
+	scope,
+	plan,
 	segment,
 	customers,
 	trim_scale(cost) AS cost,
@@ -72,7 +75,7 @@ SELECT
 	unpriced_events::bigint AS unpriced_events,
 	estimated
 FROM figure;
-COMMENT ON VIEW meter.cost_spread IS 'How uneven the customers'' cost is, by month, of all of them (scope all) and of each segment (scope segment): of those whose usage cost something, their number, mean, percentiles (each the cost of a customer), the heaviest over the lightest and the 95th over the 5th percentile, the Gini coefficient (0: all the same), and what part of the cost the ceil(n x 1, 5, 20 %) heaviest customers have, and of revenue those that bring the most. band is by the heaviest over the lightest: under 10x, 10x, 50x or 100x. unknown_customers have a cost without an exchange rate, and are left out; unpriced_events are those of all customers, the left out ones too. From the roll-up; cheap.';
+COMMENT ON VIEW meter.cost_spread IS 'How uneven the customers'' cost is, by month, of all of them (scope all), of each plan (scope plan) and of each segment (scope segment): of those whose usage cost something, their number, mean, percentiles (each the cost of a customer), the heaviest over the lightest and the 95th over the 5th percentile, the Gini coefficient (0: all the same), and what part of the cost the ceil(n x 1, 5, 20 %) heaviest customers have, and of revenue those that bring the most. band is by the heaviest over the lightest: under 10x, 10x, 50x or 100x. unknown_customers have a cost without an exchange rate, and are left out; unpriced_events are those of all customers, the left out ones too. From the roll-up; cheap.';
 
 /*
  * Of a customer that stays: volume is the change of its quantity in a layer at the
@@ -464,6 +467,8 @@ INSERT INTO meter.pricing_threshold (signal, threshold, alert_when, description,
 	('customers_at_a_loss', 0.1, 'at least', 'The share of customers with a negative gross margin.', true),
 	('revenue_at_a_loss', 0.05, 'at least', 'The share of revenue from customers with a negative gross margin.', true),
 	('unpriced_share', 0.001, 'at least', 'The share of events whose cost is not known.', true),
+	('customers_over_allowance', 0.25, 'at least', 'The share of customers that used more than their plan includes, of those whose plan includes something.', true),
+	('median_allowance_use', 1, 'at least', 'How much the median customer used of what its plan includes; 1 is all.', true),
 	('overage_share', 0.3, 'at least', 'The share of revenue that is overage.', true),
 	('fees_below_cost', 0.1, 'at least', 'The share of paying customers whose fees alone do not cover their cost.', true),
 	('cheap_customers_leaving', 0.5, 'at most', 'The mean cost of the customers that stopped paying over that of those that stayed, in the month before.', true);
@@ -475,18 +480,45 @@ SELECT pg_extension_config_dump('meter.cost_budget', '');
 SELECT pg_extension_config_dump('meter.cost_budget_cost_budget_id_seq', '');
 SELECT pg_extension_config_dump('meter.pricing_threshold', 'WHERE NOT builtin');
 
+/* As meter.allowance_use, of all customers at once. */
+CREATE VIEW meter.used_allowance AS
+WITH line AS NOT MATERIALIZED (
+	SELECT customer_id, subscription_id, plan, version, plan_item, line_group, period, measured, included, 2147483647 AS revision
+	FROM meter.open_lines()
+	WHERE metric IS NOT NULL
+		AND measured IS NOT NULL
+	UNION ALL
+	SELECT customer_id, subscription_id, plan, version, plan_item, line_group, period, measured, included, revision
+	FROM meter.invoice_line
+	WHERE metric IS NOT NULL
+		AND quantity IS NOT NULL
+), last_line AS NOT MATERIALIZED (
+	SELECT DISTINCT ON (subscription_id, lower(period), plan_item, line_group) customer_id, plan, version, plan_item, period, measured, included
+	FROM line
+	ORDER BY subscription_id, lower(period), plan_item, line_group, revision DESC
+), used AS NOT MATERIALIZED (
+	SELECT line.customer_id, line.period, greatest(line.measured, 0) AS used, meter.allowance(item.kind, line.included, item.tariff) AS allowance
+	FROM last_line AS line
+	JOIN meter.plan_item AS item
+		ON item.plan = line.plan
+		AND item.version = line.version
+		AND item.plan_item = line.plan_item
+	WHERE item.dimension IS NULL
+)
+SELECT
+	used.customer_id,
+	meter.month_start(least(upper(used.period) - 1, reporting.today)) AS month,
+	max(meter.prorate(1, 0, used.used, used.allowance)) AS used_share
+FROM used
+CROSS JOIN meter.reporting
+WHERE used.allowance > 0
+	AND used.allowance < 100000000000000000000
+GROUP BY used.customer_id, meter.month_start(least(upper(used.period) - 1, reporting.today));
+COMMENT ON VIEW meter.used_allowance IS 'How much each customer used of what its plans include, of the item that it used most of, by the month of the period''s last date, of an open period by the present one: 1 is all, more is overage. meter.allowance_use has it item by item.';
+
 /* What signals are made from, a row a customer and month. */
 CREATE VIEW meter.signal_base AS
-WITH brought AS NOT MATERIALIZED (
-	SELECT
-		customer_id,
-		month,
-		sum(amount) FILTER (WHERE kind = 'fee') AS fees,
-		sum(amount) FILTER (WHERE kind = 'overage') AS overage,
-		bool_or(kind IN ('fee', 'usage', 'overage')) AS has_kinds
-	FROM meter.customer_revenue
-	GROUP BY customer_id, month
-), engaged AS NOT MATERIALIZED (
+WITH engaged AS NOT MATERIALIZED (
 	SELECT customer_id, month, sum(completed) AS completed
 	FROM meter.customer_action_cost
 	GROUP BY customer_id, month
@@ -494,26 +526,28 @@ WITH brought AS NOT MATERIALIZED (
 SELECT
 	margin.customer_id,
 	margin.month,
+	margin.plan,
 	margin.segment,
 	margin.revenue,
 	margin.cost,
 	margin.shared_cost,
 	margin.gross_margin,
 	coalesce(engaged.completed, 0) AS completed,
-	coalesce(brought.fees, 0) AS fees,
-	coalesce(brought.overage, 0) AS overage,
-	coalesce(brought.has_kinds, false) AS has_kinds,
+	coalesce((margin.revenue_by_kind ->> 'fee')::numeric, 0) AS fees,
+	coalesce((margin.revenue_by_kind ->> 'overage')::numeric, 0) AS overage,
+	margin.revenue_by_kind ?| '{fee,usage,overage}' AS has_kinds,
+	allowance.used_share AS allowance_used,
 	margin.events,
 	margin.unpriced_events,
 	margin.estimated
 FROM meter.margin_of_customer AS margin
-LEFT JOIN brought
-	ON brought.customer_id = margin.customer_id
-	AND brought.month = margin.month
 LEFT JOIN engaged
 	ON engaged.customer_id = margin.customer_id
-	AND engaged.month = margin.month;
-COMMENT ON VIEW meter.signal_base IS 'What meter.pricing_signal is made from: each customer''s month with its margin, its successful actions, and its revenue of kinds fee and overage.';
+	AND engaged.month = margin.month
+LEFT JOIN meter.used_allowance AS allowance
+	ON allowance.customer_id = margin.customer_id
+	AND allowance.month = margin.month;
+COMMENT ON VIEW meter.signal_base IS 'What meter.pricing_signal is made from: each customer''s month with its margin, its successful actions, its revenue of kinds fee and overage, and how much it used of what its plan includes (1 is all; NULL where nothing is).';
 
 CREATE VIEW meter.pricing_signal AS
 WITH base AS MATERIALIZED (
@@ -530,6 +564,9 @@ WITH base AS MATERIALIZED (
 		count(customer_id) FILTER (WHERE has_kinds AND revenue > 0 AND fees < cost + shared_cost) AS fees_below_cost,
 		sum(overage) AS overage,
 		bool_or(has_kinds) AS has_kinds,
+		count(allowance_used) AS with_allowance,
+		count(*) FILTER (WHERE allowance_used > 1) AS over_allowance,
+		percentile_disc(0.5) WITHIN GROUP (ORDER BY allowance_used) AS median_allowance_use,
 		count(gross_margin) = count(*) AS known,
 		sum(events) AS events,
 		sum(unpriced_events) AS unpriced_events,
@@ -608,6 +645,10 @@ WITH base AS MATERIALIZED (
 	UNION ALL
 	SELECT 'unpriced_share', month, unpriced_events / nullif(events, 0) FROM month
 	UNION ALL
+	SELECT 'customers_over_allowance', month, over_allowance / nullif(with_allowance, 0)::numeric FROM month
+	UNION ALL
+	SELECT 'median_allowance_use', month, median_allowance_use FROM month
+	UNION ALL
 	SELECT 'overage_share', month, CASE WHEN has_kinds AND revenue > 0 THEN overage / revenue END FROM month
 	UNION ALL
 	SELECT 'fees_below_cost', month, CASE WHEN known THEN fees_below_cost / nullif(paying, 0)::numeric END FROM month
@@ -630,7 +671,7 @@ SELECT
 FROM measured
 JOIN meter.pricing_threshold USING (signal)
 JOIN month ON month.month = measured.month;
-COMMENT ON VIEW meter.pricing_signal IS 'The numbers that say that pricing no longer fits, by month: each with its value, its threshold in meter.pricing_threshold, and the state: ok, alert, or unknown where it cannot be computed (an exchange rate is missing, there are too few months or customers, or nobody left). meter.pricing_signal_rows has the customers behind a value. From the roll-up; it reads all customers and months.';
+COMMENT ON VIEW meter.pricing_signal IS 'The numbers that say that pricing no longer fits, by month: each with its value, its threshold in meter.pricing_threshold, and the state: ok, alert, or unknown where it cannot be computed (an exchange rate is missing, there are too few months or customers, no plan includes anything, or nobody left). meter.pricing_signal_rows has the customers behind a value. From the roll-up; it reads all customers and months.';
 
 CREATE FUNCTION meter.pricing_signal_rows(signal text, month date)
 	RETURNS TABLE (customer_id text, segment text, value numeric, revenue numeric, cost numeric, gross_margin numeric)
@@ -663,6 +704,9 @@ BEGIN
 	WHEN 'unpriced_share' THEN
 		RETURN QUERY SELECT base.customer_id, base.segment, base.unpriced_events::numeric, base.revenue, base.cost, base.gross_margin
 		FROM meter.signal_base AS base WHERE base.month = of_month AND base.unpriced_events <> 0 ORDER BY base.unpriced_events DESC, base.customer_id COLLATE "C";
+	WHEN 'customers_over_allowance', 'median_allowance_use' THEN
+		RETURN QUERY SELECT base.customer_id, base.segment, base.allowance_used, base.revenue, base.cost, base.gross_margin
+		FROM meter.signal_base AS base WHERE base.month = of_month AND (base.allowance_used > 1 OR signal = 'median_allowance_use' AND base.allowance_used IS NOT NULL) ORDER BY base.allowance_used DESC, base.customer_id COLLATE "C";
 	WHEN 'overage_share' THEN
 		RETURN QUERY SELECT base.customer_id, base.segment, base.overage, base.revenue, base.cost, base.gross_margin
 		FROM meter.signal_base AS base WHERE base.month = of_month AND base.overage <> 0 ORDER BY base.overage DESC, base.customer_id COLLATE "C";
@@ -681,7 +725,7 @@ BEGIN
 	END CASE;
 END
 $$;
-COMMENT ON FUNCTION meter.pricing_signal_rows(text, date) IS 'The customers behind a signal of a month, the ones that matter most first, each with the value that counts: its cost (cost_spread); the change of its gross margin from the three months before to the last three, as revenue and cost are changes then (margin_falling); its successful actions (engagement_margin); its gross margin, where negative (customers_at_a_loss, revenue_at_a_loss); its unpriced events; its overage; its fees less its cost, where negative; of those that stopped paying, their cost in their last month (cheap_customers_leaving). Any date stands for its month.';
+COMMENT ON FUNCTION meter.pricing_signal_rows(text, date) IS 'The customers behind a signal of a month, the ones that matter most first, each with the value that counts: its cost (cost_spread); the change of its gross margin from the three months before to the last three, as revenue and cost are changes then (margin_falling); its successful actions (engagement_margin); its gross margin, where negative (customers_at_a_loss, revenue_at_a_loss); its unpriced events; how much it used of what its plan includes (customers_over_allowance, and of all for median_allowance_use); its overage; its fees less its cost, where negative; of those that stopped paying, their cost in their last month (cheap_customers_leaving). Any date stands for its month.';
 
 /* The unit as FOCUS writes it: a capitalised noun. */
 CREATE FUNCTION meter.focus_unit(unit text) RETURNS text
@@ -839,11 +883,12 @@ BEGIN
 			AND relname IN (
 				'usage_by_day', 'usage_by_month', 'usage_part', 'cost_by_day', 'cost_part', 'customer_month', 'reporting', 'customer', 'item', 'layer', 'action', 'fx_rate', 'monthly_rate',
 				'customer_cost', 'customer_action_cost', 'action_cost', 'workflow_cost', 'user_cost', 'cache_saving', 'shared_cost', 'shared_cost_weight', 'shared_cost_allocation', 'customer_shared_cost',
-				'provider_bill', 'provider_usage', 'provider_reconciliation', 'provider_bill_allocation', 'revenue', 'revenue_source', 'revenue_line', 'revenue_problem', 'customer_revenue',
-				'margin_part', 'margin_of_customer', 'customer_margin', 'segment_margin', 'monthly_margin', 'customer_item_margin', 'item_margin', 'customer_action_margin', 'action_margin',
-				'cost_spread', 'cost_variance_by_month', 'cost_budget', 'pricing_threshold', 'signal_base', 'pricing_signal', 'focus_cost_and_usage', 'unpriced_usage', 'unknown_name')
+				'provider_bill', 'provider_usage', 'provider_reconciliation', 'provider_bill_allocation', 'revenue', 'revenue_source', 'revenue_line', 'credit_grant', 'credit_ledger', 'revenue_problem', 'customer_revenue',
+				'margin_part', 'margin_of_customer', 'customer_margin', 'plan_margin', 'segment_margin', 'monthly_margin', 'customer_item_margin', 'item_margin', 'customer_action_margin', 'action_margin',
+				'cost_spread', 'cost_variance_by_month', 'cost_budget', 'pricing_threshold', 'used_allowance', 'signal_base', 'pricing_signal', 'focus_cost_and_usage', 'unpriced_usage', 'unknown_name')
 	), role);
 	EXECUTE format('GRANT SELECT (timezone, currency) ON meter.setting TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.open_lines() TO %s', role);
 	/* Compiling a report takes many times as long as running it. */
 	EXECUTE format('ALTER ROLE %s SET jit = off', role);
 	FOR attached IN SELECT kind, relation FROM meter.revenue_source LOOP
@@ -857,5 +902,5 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION meter.allow_reporting(regrole) IS 'Grants a role what it takes to read every report, and nothing to write: the views, what their functions read as the caller, and the attached revenue (call it again after attaching more). It also sets jit to off for the role, as compiling reports takes longer than running them. The role sees neither the events nor the rates.';
+COMMENT ON FUNCTION meter.allow_reporting(regrole) IS 'Grants a role what it takes to read every report, and nothing to write: the views, the previews of bills, what their functions read as the caller, and the attached revenue (call it again after attaching more). It also sets jit to off for the role, as compiling reports takes longer than running them. The role sees neither the events nor the rates.';
 REVOKE ALL ON FUNCTION meter.allow_reporting(regrole) FROM PUBLIC;

@@ -29,7 +29,8 @@ AND (provolatile = 'v' OR proparallel <> 's')
 AND pg_proc.oid <> 'meter.txid'::regproc
 ORDER BY object COLLATE "C";
 
--- Nobody borrows the owner's rights, but for triggers, which nobody can call.
+-- Nobody borrows the owner's rights, but for triggers, which nobody can call; and for the preview of all
+-- bills, which has no argument, and reads meter's own tables alone.
 SELECT object AS security_definer
 FROM member JOIN pg_proc ON classid = 'pg_proc'::regclass AND objid = pg_proc.oid
 WHERE prosecdef
@@ -90,3 +91,20 @@ AND name.schema <> 'meter'
 AND NOT (name.schema = 'pg_catalog' AND (classid IN ('pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass)
 	OR object LIKE 'function sum(%'))
 ORDER BY object COLLATE "C";
+
+-- No view is estimated to cost so much on empty tables that it would be compiled, which takes longer than any report.
+CREATE FUNCTION pg_temp.estimated_cost(relation regclass) RETURNS numeric
+LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE format('EXPLAIN (FORMAT JSON) SELECT * FROM %s', relation) INTO plan;
+	RETURN plan -> 0 -> 'Plan' ->> 'Total Cost';
+END
+$$;
+SELECT oid::regclass AS compiled
+FROM pg_class
+WHERE relnamespace = 'meter'::regnamespace
+	AND relkind = 'v'
+	AND pg_temp.estimated_cost(oid) > current_setting('jit_above_cost')::numeric
+ORDER BY relname COLLATE "C";

@@ -5,7 +5,7 @@ SET datestyle = 'ISO';
 
 INSERT INTO meter.shared_cost (period, layer, amount, currency, basis) VALUES ('[2025-01-01,2025-02-01)', 'storage', 0.001, 'USD', 'usage');
 INSERT INTO meter.shared_cost (period, layer, amount, currency, basis) VALUES ('[2025-01-01,)', 'storage', 1, 'USD', 'usage');
-INSERT INTO meter.shared_cost (period, layer, amount, currency, basis) VALUES ('[2025-01-01,2025-02-01)', 'storage', 1, 'USD', 'seats');
+INSERT INTO meter.shared_cost (period, layer, amount, currency, basis) VALUES ('[2025-01-01,2025-02-01)', 'storage', 1, 'USD', 'floors');
 INSERT INTO meter.shared_cost (period, layer, amount, currency, basis) VALUES ('[2025-01-01,2025-02-01)', 'storage', 1, 'dollars', 'usage');
 
 INSERT INTO meter.item (item, provider) VALUES ('mine', 'openai');

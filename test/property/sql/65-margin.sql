@@ -46,6 +46,13 @@ INSERT INTO meter.shared_cost (period, layer, amount, currency, basis)
 SELECT daterange(date '2024-01-01' + pick(i, 950, 60), date '2024-01-02' + pick(i, 950, 60) + pick(i, 951, 60)), 'storage',
     (h(i, 952) % 100000 - 20000) * 0.01, 'USD', (ARRAY['usage', 'customers', 'revenue'])[1 + i % 3]
 FROM generate_series(1, 12) AS i;
+-- Credits that were bought are earned until they expire, whatever was burned; the bill for them counts nowhere.
+INSERT INTO meter.credit_grant (customer_id, grant_id, kind, amount, valid, paid, currency)
+SELECT 'margin' || pick(i, 960, 45), 'g' || i, 'purchase', 1 + pick(i, 961, 500), daterange(date '2024-01-01' + pick(i, 962, 90), date '2024-01-02' + pick(i, 962, 90) + pick(i, 963, 100)),
+    (h(i, 964) % 1000000) * 0.0001, (ARRAY['USD', 'USD', 'EUR'])[1 + pick(i, 965, 3)]
+FROM generate_series(1, 100) AS i;
+INSERT INTO meter.revenue (customer_id, revenue_date, kind, amount, currency)
+SELECT customer_id, lower(valid), 'credit_purchase', paid, currency FROM meter.credit_grant;
 INSERT INTO meter.provider_bill (provider, period, item, amount, currency)
 SELECT provider, '[2024-02-01,2024-03-01)', item, (h(n, 953) % 1000000) * 0.0001, 'USD'
 FROM (VALUES (1, 'margin', NULL), (2, 'margin', 'margin/3'), (3, 'other', NULL), (4, 'nobody', NULL)) AS bill (n, provider, item);
@@ -95,8 +102,13 @@ CALL must_be_empty('actions and workflows cost what their events do', :events, $
     SELECT 'workflow', (SELECT sum(cost) FROM meter.workflow_cost WHERE customer_id LIKE 'margin%'), (SELECT sum(cost) FROM prop.margin_event WHERE workflow_id IS NOT NULL)
     WHERE (SELECT sum(cost) FROM meter.workflow_cost WHERE customer_id LIKE 'margin%') <> (SELECT sum(cost) FROM prop.margin_event WHERE workflow_id IS NOT NULL)$$);
 CALL must_be_empty('revenue over months is the lines'' revenue', 300, $$
-    SELECT billed_currency, sum(billed_amount) FROM meter.customer_revenue GROUP BY 1
-    EXCEPT SELECT currency, sum(amount) FROM meter.revenue GROUP BY 1$$);
+    SELECT billed_currency, sum(billed_amount) FROM meter.customer_revenue WHERE kind <> 'credits' GROUP BY 1
+    EXCEPT SELECT currency, sum(amount) FROM meter.revenue WHERE kind <> 'credit_purchase' GROUP BY 1$$);
+CALL must_be_empty('what is bought is earned, once', 100, $$
+    SELECT customer_id, billed_currency, sum(billed_amount) FROM (
+        SELECT customer_id, billed_currency, billed_amount FROM meter.customer_revenue WHERE kind = 'credits'
+        UNION ALL SELECT customer_id, currency, -paid FROM meter.credit_grant
+    ) AS side GROUP BY 1, 2 HAVING sum(billed_amount) <> 0$$);
 CALL must_be_empty('shares add up to what was shared', 12, $$
     SELECT shared_cost_id, amount FROM meter.shared_cost
     EXCEPT SELECT shared_cost_id, sum(amount) FROM meter.shared_cost_allocation GROUP BY 1$$);
@@ -105,12 +117,13 @@ CALL must_be_empty('months add up to what was shared', 12, $$
 CALL must_be_empty('parts of a bill add up to the bill', 4, $$
     SELECT provider, sum(amount) FROM meter.provider_bill GROUP BY 1
     EXCEPT SELECT provider, sum(amount) FROM meter.provider_bill_allocation GROUP BY 1$$);
-CALL must_be_empty('margins by item, action, segment and month add up to the customers''', :events, $$
+CALL must_be_empty('margins by item, action, plan, segment and month add up to the customers''', :events, $$
     WITH figure AS (
         SELECT 'customer' AS report, month, sum(revenue) AS revenue, sum(cost) AS cost, sum(shared_cost) AS shared_cost, sum(gross_margin) AS gross_margin FROM meter.customer_margin GROUP BY month
         UNION ALL SELECT 'item', month, sum(revenue), sum(cost), sum(shared_cost), sum(gross_margin) FROM meter.item_margin GROUP BY month
         UNION ALL SELECT 'action', month, sum(revenue), sum(cost), sum(shared_cost), sum(gross_margin) FROM meter.action_margin GROUP BY month
         UNION ALL SELECT 'segment', month, sum(revenue), sum(cost), sum(shared_cost), sum(gross_margin) FROM meter.segment_margin GROUP BY month
+        UNION ALL SELECT 'plan', month, sum(revenue), sum(cost), sum(shared_cost), sum(gross_margin) FROM meter.plan_margin GROUP BY month
         UNION ALL SELECT 'month', month, revenue, cost, shared_cost, gross_margin FROM meter.monthly_margin
     )
     SELECT figure.report, figure.month, figure.revenue, customer.revenue
