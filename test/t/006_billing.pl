@@ -142,16 +142,16 @@ my $last = 0;
 my $kills = 0;
 for my $round (1 .. 40)
 {
-	my $run = IPC::Run::start([ 'psql', '-Xqd', $primary->connstr('killed'), '-f', $closer ], '<', '/dev/null', '>', '/dev/null', '2>', '/dev/null');
+	my $run = IPC::Run::start([ 'psql', '-Xqv', 'ON_ERROR_STOP=1', '-d', $primary->connstr('killed'), '-f', $closer ], '<', '/dev/null', '>', '/dev/null', '2>', $closer . ".$round.err");
 	my $pid = '';
 	for (1 .. 40)
 	{
-		$pid = query($primary, q{SELECT max(pid) FROM pg_stat_activity WHERE query LIKE '%CALL meter.close_periods%' AND state = 'active' AND pid <> pg_backend_pid()}, 'killed');
+		$pid = query($primary, q{SELECT max(pid) FROM pg_stat_activity WHERE query LIKE 'CALL meter.close_periods%' AND state = 'active'}, 'killed');
 		last if $pid ne '';
 	}
 	# Somewhere in a batch, or between two, some way further each time.
 	select(undef, undef, undef, 0.037 * ($round % 7));
-	$pid = query($primary, qq{SELECT max(pid) FROM pg_stat_activity WHERE pid = $pid AND query LIKE '%CALL meter.close_periods%' AND state = 'active'}, 'killed') if $pid ne '';
+	$pid = query($primary, qq{SELECT max(pid) FROM pg_stat_activity WHERE pid = $pid AND query LIKE 'CALL meter.close_periods%' AND state = 'active'}, 'killed') if $pid ne '';
 	if ($pid eq '')
 	{
 		# Either it is done, or the server was not there yet.
@@ -179,6 +179,7 @@ for my $round (1 .. 40)
 	cmp_ok($lines, '>=', $last, "and none is lost");
 	$last = $lines;
 }
+note(slurp_file($_)) for glob("$closer.*.err");
 cmp_ok($kills, '>=', 3, "it was killed $kills times");
 query($primary, q{DROP TRIGGER linger ON meter.invoice_line; DROP FUNCTION linger()}, 'killed');
 query($primary, q{CALL meter.close_periods(as_of => '2026-04-20 12:00+00')}, 'killed');
