@@ -12,9 +12,9 @@ CREATE FUNCTION meter.purgeable_until(customer_id text) RETURNS date
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	WITH reach AS (
-		SELECT coalesce(least(
-			(SELECT account.billed_until FROM meter.billing_account AS account WHERE account.customer_id = purgeable_until.customer_id),
-			(SELECT min(mark.since) FROM meter.invoice_mark AS mark WHERE mark.customer_id = purgeable_until.customer_id)), '-infinity') AS since
+		SELECT least(
+			coalesce((SELECT account.billed_until FROM meter.billing_account AS account WHERE account.customer_id = purgeable_until.customer_id), '-infinity'),
+			(SELECT min(mark.since) FROM meter.invoice_mark AS mark WHERE mark.customer_id = purgeable_until.customer_id)) AS since
 	)
 	SELECT coalesce(min(CASE WHEN reach.since < lower(subscription.valid) THEN lower(subscription.valid) ELSE greatest(lower(subscription.valid), meter.period_start(reach.since, subscription.anchor, plan.every)) END), 'infinity')
 	FROM reach

@@ -381,12 +381,12 @@ BEGIN
 		late := (SELECT min(part.usage_date) FROM unnest(tail) AS part JOIN meter.billing_account AS account ON account.customer_id = part.customer_id AND account.closed_until > part.usage_date);
 	END IF;
 	RETURN least(
-		(SELECT account.billed_until FROM meter.billing_account AS account WHERE account.customer_id = open_since.customer_id),
+		coalesce((SELECT account.billed_until FROM meter.billing_account AS account WHERE account.customer_id = open_since.customer_id), '-infinity'),
 		(SELECT min(mark.since) FROM meter.invoice_mark AS mark WHERE mark.customer_id = open_since.customer_id),
 		late);
 END
 $$;
-COMMENT ON FUNCTION meter.open_since(text, meter.usage_daily[]) IS 'The date from which a customer''s periods are to be rated: until when it is billed, or what came late since. NULL: it was never billed. tail is what the roll-up lacks of it, where the caller has read it.';
+COMMENT ON FUNCTION meter.open_since(text, meter.usage_daily[]) IS 'The date from which a customer''s periods are to be rated: until when it is billed, or what came late since. -infinity: it was never billed. tail is what the roll-up lacks of it, where the caller has read it.';
 
 CREATE FUNCTION meter.preview_lines(customer_id text, as_of timestamptz DEFAULT now())
 	RETURNS TABLE (
@@ -404,7 +404,7 @@ DECLARE
 	/* What is billed already is open no more, whatever the instant. */
 	today CONSTANT date := greatest(meter.customer_date(preview_lines.customer_id, as_of), (SELECT account.billed_until FROM meter.billing_account AS account WHERE account.customer_id = preview_lines.customer_id));
 	tail CONSTANT meter.usage_daily[] := ARRAY(SELECT part FROM meter.billable_tail(ARRAY[preview_lines.customer_id]) AS part);
-	since CONSTANT date := coalesce(meter.open_since(preview_lines.customer_id, tail), '-infinity');
+	since CONSTANT date := meter.open_since(preview_lines.customer_id, tail);
 BEGIN
 	RETURN QUERY
 	SELECT
@@ -433,7 +433,7 @@ SELECT line.customer_id, line.subscription_id, line.plan, line.version, line.per
 FROM meter.invoice_line AS line
 WHERE line.metric IS NOT NULL
 	AND line.quantity IS NOT NULL
-	AND upper(line.period) <= coalesce(meter.open_since(line.customer_id), '-infinity')
+	AND upper(line.period) <= meter.open_since(line.customer_id)
 	AND NOT EXISTS (
 		SELECT FROM meter.invoice_line AS later
 		WHERE later.subscription_id = line.subscription_id
@@ -493,7 +493,7 @@ WHERE problem IS NOT NULL
 UNION ALL
 SELECT customer_id, subscription_id, period, plan_item, line_group, CASE WHEN subscription_id IS NULL THEN 'not closed' ELSE 'closed' END, problem
 FROM meter.billing_problem
-WHERE upper(period) <= coalesce(meter.open_since(customer_id), '-infinity')
+WHERE upper(period) <= meter.open_since(customer_id)
 	OR subscription_id IS NULL
 UNION ALL
 SELECT customer_id, subscription_id, valid, NULL, NULL, 'open', format('plan "%s" has no version %s', plan, version)

@@ -461,7 +461,7 @@ BEGIN
 	)
 	SELECT
 		array_agg(held.customer_id),
-		array_agg(coalesce(least(account.billed_until, late.since), '-infinity')),
+		array_agg(least(coalesce(account.billed_until, '-infinity'), late.since)),
 		array_agg(greatest(meter.customer_date(held.customer_id), account.billed_until))
 	INTO customers, since, until
 	FROM (SELECT DISTINCT customer_id FROM meter.subscription) AS held
