@@ -1011,7 +1011,7 @@ BEGIN
 	LOCK TABLE meter.billing_account IN SHARE MODE;
 	SELECT max(account.closed_until) INTO closed
 	FROM meter.billing_account AS account
-	JOIN meter.billable_day AS day USING (customer_id)
+	JOIN meter.event_part AS day USING (customer_id)
 	WHERE day.usage_date < account.closed_until
 		AND (day.action = changed OR TG_OP = 'UPDATE' AND day.action = NEW.action);
 	IF closed IS NOT NULL THEN

@@ -178,7 +178,7 @@ INSERT INTO meter.rate (item, unit, price, per) VALUES ('gpt', 'input_tokens', 2
 SELECT count(*) = count(DISTINCT idempotency_key) AS unique_keys, count(*) > 0 AS some FROM meter.focus_charge;
 CREATE TEMP TABLE charge AS SELECT * FROM meter.focus_charge WHERE customer_id = 'ann';
 INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('ann', 'e5', '2023-01-05 01:00+00', 'gpt', '{"input_tokens": 300}');
-SELECT charge.payload ->> 'BilledCost' AS former, later.payload ->> 'BilledCost' AS later FROM charge JOIN meter.focus_charge AS later USING (idempotency_key) WHERE charge.payload <> later.payload;
+SELECT charge.payload ->> 'BilledCost' AS former, later.payload ->> 'BilledCost' AS later FROM charge JOIN meter.focus_charge AS later USING (idempotency_key) WHERE charge.payload -> 'BilledCost' <> later.payload -> 'BilledCost';
 SELECT later.payload ->> 'SkuId' AS sku, later.payload ->> 'SubAccountId' AS account FROM meter.focus_charge AS later WHERE idempotency_key IN (SELECT idempotency_key FROM charge WHERE payload ->> 'BilledCost' = '3.4');
 
 -- A customer that is erased: nothing of it is left to ship, and nothing is shipped again.
