@@ -6,7 +6,7 @@
 columns="customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags"
 floor="SELECT sum(tokens) FROM (SELECT customer_id, sum(input_tokens) AS tokens FROM app.usage_event GROUP BY 1) AS answer"
 declare -A reads=(
-	[1]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, sum(cost) AS cost FROM meter.cost_part GROUP BY 1) AS answer"
+	[1]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, sum(cost) AS cost FROM meter.cost_by_month GROUP BY 1) AS answer"
 	[2]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, usage_date, cost FROM meter.cost_by_day) AS answer"
 	[3]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, sum(cost) AS cost FROM meter.usage_by_day GROUP BY 1) AS answer"
 	[M1]="SELECT count(*), trim_scale(sum(gross_margin)), sum(rank) FROM meter.customer_margin"
@@ -116,7 +116,7 @@ time_script()
 empty_events()
 {
 	sql -c "SET client_min_messages = warning" \
-		-c "TRUNCATE meter.usage_event, meter.usage_daily, meter.cost_daily, meter.usage_watermark, app.bare" \
+		-c "TRUNCATE meter.usage_event, meter.usage_daily, meter.cost_daily, meter.cost_monthly, meter.usage_watermark, app.bare" \
 		-c "TRUNCATE meter.usage_mark" -c "CHECKPOINT"
 }
 
@@ -157,6 +157,14 @@ check_events()
 			HAVING count(*) <> 4 OR count(usage) <> 2 OR count(cost) <> 4
 				OR min(events) <> max(events) OR min(cost) <> max(cost)
 				OR (array_agg(usage) FILTER (WHERE usage IS NOT NULL))[1] <> (array_agg(usage) FILTER (WHERE usage IS NOT NULL))[2]
+			UNION ALL
+			SELECT
+			FROM (SELECT customer_id, usage_month, events, cost FROM meter.cost_by_month) AS said
+			FULL JOIN (
+				SELECT customer_id, meter.month_start(usage_date) AS usage_month, sum(events) AS events, sum(cost) AS cost
+				FROM meter.cost_part GROUP BY 1, 2
+			) AS added USING (customer_id, usage_month)
+			WHERE (said.events, said.cost) IS DISTINCT FROM (added.events, added.cost)
 		) AS different;
 	SQL
 	)
@@ -220,11 +228,11 @@ measure_rollup()
 			break
 		fi
 		note "$n events: roll-up, round $round of $rounds"
-		sql -c "SET client_min_messages = warning" -c "TRUNCATE meter.usage_daily, meter.cost_daily, meter.usage_watermark, meter.usage_mark"
+		sql -c "SET client_min_messages = warning" -c "TRUNCATE meter.usage_daily, meter.cost_daily, meter.cost_monthly, meter.usage_watermark, meter.usage_mark"
 		time_query F3 "$round" "$floor"
 		time_script R1 "$round" -c "CALL meter.refresh()"
 	done
-	sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_daily, meter.cost_daily"
+	sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_daily, meter.cost_daily, meter.cost_monthly"
 	if event_task R1; then
 		sql -c "CREATE TABLE app.sorted_usage AS SELECT * FROM meter.usage_daily ORDER BY customer_id, usage_date, item, action" \
 			-c "CREATE TABLE app.sorted_cost AS SELECT * FROM meter.cost_daily ORDER BY customer_id, usage_date"
@@ -298,7 +306,7 @@ measure_density()
 		fi
 		sql -c "VACUUM (FREEZE, ANALYZE) meter.usage_event"
 		refresh_events
-		sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_daily, meter.cost_daily"
+		sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_daily, meter.cost_daily, meter.cost_monthly"
 		store_events $((n - tail + 1)) "$n" "tail "
 		check_events "$n events $times"
 		for part in D1 D2 D3 D4; do

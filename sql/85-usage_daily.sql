@@ -56,6 +56,26 @@ COMMENT ON COLUMN meter.cost_daily.events IS 'The sum of usage_daily.events.';
 COMMENT ON COLUMN meter.cost_daily.unpriced_cost IS 'The sum of usage_daily.unpriced_cost.';
 COMMENT ON COLUMN meter.cost_daily.unpriced_credits IS 'The sum of usage_daily.unpriced_credits.';
 
+CREATE TABLE meter.cost_monthly (
+	customer_id text NOT NULL,
+	usage_month date NOT NULL
+		CONSTRAINT cost_monthly_usage_month_is_a_first_date CHECK (extract(day FROM usage_month) = 1),
+	cost numeric NOT NULL,
+	credits numeric NOT NULL,
+	events bigint NOT NULL,
+	unpriced_cost bigint NOT NULL,
+	unpriced_credits bigint NOT NULL,
+	PRIMARY KEY (customer_id, usage_month)
+);
+COMMENT ON TABLE meter.cost_monthly IS 'The amounts of meter.cost_daily by customer and month: always their sums, written with them. Read meter.cost_by_month, which has the other events as well.';
+COMMENT ON COLUMN meter.cost_monthly.customer_id IS 'Whose usage.';
+COMMENT ON COLUMN meter.cost_monthly.usage_month IS 'The first date of the month, in the customer''s calendar.';
+COMMENT ON COLUMN meter.cost_monthly.cost IS 'The sum of cost_daily.cost.';
+COMMENT ON COLUMN meter.cost_monthly.credits IS 'The sum of cost_daily.credits.';
+COMMENT ON COLUMN meter.cost_monthly.events IS 'The sum of cost_daily.events.';
+COMMENT ON COLUMN meter.cost_monthly.unpriced_cost IS 'The sum of cost_daily.unpriced_cost.';
+COMMENT ON COLUMN meter.cost_monthly.unpriced_credits IS 'The sum of cost_daily.unpriced_credits.';
+
 CREATE TABLE meter.usage_mark (
 	/* not a key: a restore may make a mark of its own before it brings the ones that were */
 	mark_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -93,9 +113,15 @@ COMMENT ON COLUMN meter.usage_watermark.refreshed_at IS 'When it was last moved.
 
 SELECT pg_extension_config_dump('meter.usage_daily', '');
 SELECT pg_extension_config_dump('meter.cost_daily', '');
+SELECT pg_extension_config_dump('meter.cost_monthly', '');
 SELECT pg_extension_config_dump('meter.usage_mark', '');
 SELECT pg_extension_config_dump('meter.usage_mark_mark_id_seq', '');
 SELECT pg_extension_config_dump('meter.usage_watermark', '');
+
+CREATE FUNCTION meter.month_start(at date) RETURNS date
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN date_trunc('month', at::timestamp)::date;
+COMMENT ON FUNCTION meter.month_start(date) IS 'The first date of a date''s month: the name of a month in reports.';
 
 CREATE VIEW meter.event_rate AS
 SELECT card, item, unit, price, per, valid, variant, context_from, daily_from, daily_until, precedence
@@ -351,6 +377,19 @@ WHERE (SELECT txids = '{}' FROM meter.consumed_txid)
 	AND usage_date < (SELECT horizon FROM meter.horizon);
 COMMENT ON VIEW meter.rolled_up_cost IS 'The rows of meter.cost_daily that hold: without those of days that meter.usage_mark makes stale.';
 
+CREATE VIEW meter.month_of_days AS
+SELECT
+	customer_id,
+	meter.month_start(usage_date) AS usage_month,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(events)::bigint AS events,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM meter.cost_daily
+GROUP BY customer_id, usage_month;
+COMMENT ON VIEW meter.month_of_days IS 'What meter.cost_monthly has to be: meter.cost_daily added up by month.';
+
 CREATE VIEW meter.tail_cost AS
 WITH rated AS NOT MATERIALIZED (
 	SELECT
@@ -370,6 +409,22 @@ UNION ALL
 SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits
 FROM meter.tail_cost;
 COMMENT ON VIEW meter.event_cost_part IS 'What meter.event_cost_by_day merges, for reports that add up anyway: every event in meter.usage_event that is committed, in exactly one row. A customer''s day has a second row where the roll-up has a part of its events only, so sum the rows, and do not count them.';
+
+CREATE VIEW meter.event_cost_month_part AS
+SELECT customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits
+FROM meter.cost_monthly
+WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
+	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+UNION ALL
+/* While a day is stale, months are made of the days that are not. */
+SELECT customer_id, meter.month_start(usage_date), cost, credits, events, unpriced_cost, unpriced_credits
+FROM meter.rolled_up_cost
+WHERE EXISTS (SELECT FROM meter.usage_mark)
+	OR (SELECT txids = '{}' FROM meter.consumed_txid)
+UNION ALL
+SELECT customer_id, meter.month_start(usage_date), cost, credits, events, unpriced_cost, unpriced_credits
+FROM meter.tail_cost;
+COMMENT ON VIEW meter.event_cost_month_part IS 'What meter.cost_by_month adds up of the events in meter.usage_event: every one that is committed, in exactly one row. A customer''s month may have several rows, so sum them, and do not count them.';
 
 /* Only days that have other events are merged: all others come as the roll-up has them, without a hash or a sort. */
 CREATE VIEW meter.event_by_day AS
@@ -552,7 +607,7 @@ COMMENT ON VIEW meter.cost_by_day IS 'What each customer cost and took in credit
 CREATE VIEW meter.usage_by_month AS
 SELECT
 	customer_id,
-	date_trunc('month', usage_date::timestamp)::date AS usage_month,
+	meter.month_start(usage_date) AS usage_month,
 	item, action, variant, outcome, request_class,
 	sum(events)::bigint AS events,
 	sum(usage) AS usage,
@@ -563,6 +618,27 @@ SELECT
 FROM meter.usage_part
 GROUP BY customer_id, usage_month, item, action, variant, outcome, request_class;
 COMMENT ON VIEW meter.usage_by_month IS 'meter.usage_by_day by month of the customer''s calendar: usage_month is the month''s first day.';
+
+CREATE VIEW meter.cost_by_month AS
+WITH part AS NOT MATERIALIZED (
+	SELECT * FROM meter.event_cost_month_part
+	UNION ALL
+	SELECT customer_id, meter.month_start(usage_date), cost, credits, events, unpriced_cost, unpriced_credits
+	FROM meter.attached_by_day
+	CROSS JOIN meter.is_attached
+	WHERE attached
+)
+SELECT
+	customer_id,
+	usage_month,
+	trim_scale(sum(cost)) AS cost,
+	trim_scale(sum(credits)) AS credits,
+	sum(events)::bigint AS events,
+	sum(unpriced_cost)::bigint AS unpriced_cost,
+	sum(unpriced_credits)::bigint AS unpriced_credits
+FROM part
+GROUP BY customer_id, usage_month;
+COMMENT ON VIEW meter.cost_by_month IS 'What each customer cost and took in credits in each month of its calendar, of every event and every row of an attached table that is committed: meter.cost_by_day added up, from sums that are kept, and so the quickest of all. usage_month is the month''s first day.';
 
 CREATE VIEW meter.unknown_name AS
 WITH used AS (
@@ -799,6 +875,23 @@ BEGIN ATOMIC
 				'unpriced_credits', sum((rebuilt.sums ->> 'unpriced_credits')::bigint)) AS sums
 		FROM rebuilt
 		GROUP BY rebuilt.customer_id, rebuilt.usage_date
+	), shown_month AS (
+		SELECT
+			month.customer_id, month.usage_month,
+			jsonb_build_object('usage_month', month.usage_month, 'events', sum(month.events), 'cost', trim_scale(sum(month.cost)), 'credits', trim_scale(sum(month.credits)), 'unpriced_cost', sum(month.unpriced_cost), 'unpriced_credits', sum(month.unpriced_credits)) AS sums
+		FROM meter.event_cost_month_part AS month
+		WHERE (audit.customer_id IS NULL OR month.customer_id = audit.customer_id)
+			AND (audit.dates IS NULL OR daterange(month.usage_month, (month.usage_month + interval '1 month')::date) && audit.dates)
+		GROUP BY month.customer_id, month.usage_month
+	), added_month AS (
+		/* The days are compared with the events above, and months with all of their days. */
+		SELECT
+			day.customer_id, day.usage_month,
+			jsonb_build_object('usage_month', day.usage_month, 'events', sum(day.events), 'cost', trim_scale(sum(day.cost)), 'credits', trim_scale(sum(day.credits)), 'unpriced_cost', sum(day.unpriced_cost), 'unpriced_credits', sum(day.unpriced_credits)) AS sums
+		FROM (SELECT *, meter.month_start(part.usage_date) AS usage_month FROM meter.event_cost_part AS part) AS day
+		WHERE (audit.customer_id IS NULL OR day.customer_id = audit.customer_id)
+			AND (audit.dates IS NULL OR daterange(day.usage_month, (day.usage_month + interval '1 month')::date) && audit.dates)
+		GROUP BY day.customer_id, day.usage_month
 	)
 	SELECT
 		coalesce(shown.customer_id, rebuilt.customer_id),
@@ -831,9 +924,20 @@ BEGIN ATOMIC
 		AND shown_day.usage_date = rebuilt_day.usage_date
 	WHERE shown_day.sums IS DISTINCT FROM rebuilt_day.sums
 	UNION ALL
+	SELECT
+		coalesce(shown_month.customer_id, added_month.customer_id),
+		coalesce(shown_month.usage_month, added_month.usage_month),
+		NULL, NULL, NULL, NULL, NULL,
+		shown_month.sums,
+		added_month.sums
+	FROM shown_month
+	FULL JOIN added_month ON shown_month.customer_id = added_month.customer_id
+		AND shown_month.usage_month = added_month.usage_month
+	WHERE shown_month.sums IS DISTINCT FROM added_month.sums
+	UNION ALL
 	SELECT attached.of_customer, attached.usage_date, attached.item, attached.action, attached.variant, attached.outcome, attached.request_class, attached.shown, attached.rebuilt
 	FROM meter.audit_attached(audit.customer_id, audit.dates) AS attached
 	ORDER BY 1, 2, 3, 4, 5, 6, 7;
 END;
-COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.event_by_day with a rebuild from all events, of one customer and a range of dates or of all, from the horizon on, and returns the rows that differ, with the sums of both: none. A row without a variant is a day of meter.event_cost_by_day, which is compared as well. It rates every event anew, by another way than the views. Attached tables are compared as meter.audit_attached does; their sums name the attachment.';
+COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.event_by_day with a rebuild from all events, of one customer and a range of dates or of all, from the horizon on, and returns the rows that differ, with the sums of both: none. A row without a variant is a day of meter.event_cost_by_day, which is compared as well, or, with a usage_month in its sums, a month of meter.cost_by_month that is not the sum of its days. It rates every event anew, by another way than the views. Attached tables are compared as meter.audit_attached does; their sums name the attachment.';
 REVOKE ALL ON FUNCTION meter.audit(text, daterange) FROM PUBLIC;

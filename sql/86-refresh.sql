@@ -431,6 +431,10 @@ BEGIN
 		/* All of it from the beginning: it becomes the tail, which is consumed in batches. */
 		DELETE FROM meter.usage_daily WHERE usage_date >= (SELECT horizon FROM meter.horizon);
 		DELETE FROM meter.cost_daily WHERE usage_date >= (SELECT horizon FROM meter.horizon);
+		DELETE FROM meter.cost_monthly;
+		INSERT INTO meter.cost_monthly (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits)
+		SELECT customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits
+		FROM meter.month_of_days;
 		DELETE FROM meter.usage_mark WHERE mark_id = ANY (marks);
 		UPDATE meter.usage_watermark SET consumed = epoch::bigint << 48, refreshed_at = clock_timestamp();
 		RETURN;
@@ -545,6 +549,29 @@ BEGIN
 	SELECT coalesce(sum(rebuilt.counted), 0) INTO counted
 	FROM rebuilt;
 
+	/* Their months are added up again, from all of their days. */
+	DELETE FROM meter.cost_monthly AS monthly
+	USING meter.usage_mark AS mark
+	WHERE mark.mark_id = ANY (marks)
+		AND mark.customer_id = monthly.customer_id
+		AND monthly.usage_month >= meter.month_start(greatest(mark.since, horizon))
+		AND monthly.usage_month < mark.until;
+	INSERT INTO meter.cost_monthly (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits)
+	SELECT month.customer_id, month.usage_month, month.cost, month.credits, month.events, month.unpriced_cost, month.unpriced_credits
+	FROM (
+		SELECT customer_id, range_agg(daterange(meter.month_start(greatest(since, horizon)), until)) AS dates
+		FROM meter.usage_mark
+		WHERE mark_id = ANY (marks)
+		GROUP BY customer_id
+	) AS marked
+	CROSS JOIN LATERAL (
+		SELECT *
+		FROM meter.month_of_days
+		WHERE month_of_days.customer_id = marked.customer_id
+			AND marked.dates @> month_of_days.usage_month
+		OFFSET 0
+	) AS month;
+
 	DELETE FROM meter.usage_mark WHERE mark_id = ANY (marks);
 	RETURN counted;
 END
@@ -624,6 +651,17 @@ BEGIN
 			unpriced_credits = daily.unpriced_credits + rated_day.unpriced_credits
 		FROM rated_day
 		WHERE daily.ctid = rated_day.place
+	), added_month AS (
+		INSERT INTO meter.cost_monthly AS monthly (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits)
+		SELECT customer_id, meter.month_start(usage_date) AS usage_month, trim_scale(sum(cost)), trim_scale(sum(credits)), sum(events), sum(unpriced_cost), sum(unpriced_credits)
+		FROM rated_day
+		GROUP BY customer_id, usage_month
+		ON CONFLICT (customer_id, usage_month) DO UPDATE
+		SET cost = trim_scale(monthly.cost + excluded.cost),
+			credits = trim_scale(monthly.credits + excluded.credits),
+			events = monthly.events + excluded.events,
+			unpriced_cost = monthly.unpriced_cost + excluded.unpriced_cost,
+			unpriced_credits = monthly.unpriced_credits + excluded.unpriced_credits
 	/* A day that is new has no row yet: it need not be looked for, which is half the work. */
 	), added AS (
 		INSERT INTO meter.usage_daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)

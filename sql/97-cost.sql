@@ -94,11 +94,6 @@ SELECT
 	meter.usage_date(now(), (SELECT timezone FROM meter.setting)) AS today;
 COMMENT ON VIEW meter.reporting IS 'What reports go by, in one row: their currency, that of card cost, and today''s date in the zone of meter.setting. A period that holds or follows today is not over, and its figures are estimates.';
 
-CREATE FUNCTION meter.month_start(at date) RETURNS date
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN date_trunc('month', at::timestamp)::date;
-COMMENT ON FUNCTION meter.month_start(date) IS 'The first date of a date''s month: the name of a month in reports.';
-
 CREATE FUNCTION meter.exchange_rate(currency text, at date) RETURNS numeric
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -171,31 +166,20 @@ LEFT JOIN meter.monthly_rate
 COMMENT ON VIEW meter.customer_cost IS 'What each customer''s usage cost, by month of its calendar, layer and item: the number of events, the usage, the cost in the currency of meter.setting (NULL where there is no exchange rate), how many events are not in it because they are unpriced, and the cost in the currency of card cost. The layer is unlisted where meter.item does not have the item, and NULL with the item for events that consumed none. estimated: the month is not over. From the roll-up; cheap.';
 
 CREATE VIEW meter.customer_month AS
-WITH used AS NOT MATERIALIZED (
-	SELECT
-		customer_id,
-		meter.month_start(usage_date) AS month,
-		sum(events) AS events,
-		sum(cost) AS cost,
-		sum(credits) AS credits,
-		sum(unpriced_cost) AS unpriced_events
-	FROM meter.cost_part
-	GROUP BY customer_id, month
-)
 SELECT
 	used.customer_id,
-	used.month,
-	used.events::bigint AS events,
+	used.usage_month AS month,
+	used.events,
 	trim_scale(CASE WHEN reporting.cost_currency = reporting.currency THEN used.cost ELSE round(used.cost * monthly_rate.rate, 12) END) AS cost,
-	trim_scale(used.credits) AS credits,
-	used.unpriced_events::bigint AS unpriced_events,
-	used.month >= meter.month_start(reporting.today) AS estimated
-FROM used
+	used.credits,
+	used.unpriced_cost AS unpriced_events,
+	used.usage_month >= meter.month_start(reporting.today) AS estimated
+FROM meter.cost_by_month AS used
 CROSS JOIN meter.reporting
 LEFT JOIN meter.monthly_rate
 	ON monthly_rate.currency = reporting.cost_currency
-	AND monthly_rate.month = used.month;
-COMMENT ON VIEW meter.customer_month IS 'What each customer''s usage cost in each month of its calendar, over all items: events, cost in the currency of meter.setting (NULL where there is no exchange rate), credits, and how many events are not in cost because they are unpriced. estimated: the month is not over. From the roll-up of customers'' days; the cheapest of all.';
+	AND monthly_rate.month = used.usage_month;
+COMMENT ON VIEW meter.customer_month IS 'What each customer''s usage cost in each month of its calendar, over all items: events, cost in the currency of meter.setting (NULL where there is no exchange rate), credits, and how many events are not in cost because they are unpriced. estimated: the month is not over. From the roll-up of customers'' months; the cheapest of all.';
 
 CREATE FUNCTION meter.customer_cost_between(since date, until date)
 	RETURNS TABLE (customer_id text, layer text, item text, events bigint, usage meter.usage, cost numeric, unpriced_events bigint, rated_cost numeric, rated_currency text, estimated boolean)

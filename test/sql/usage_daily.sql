@@ -45,6 +45,8 @@ SELECT * FROM meter.usage_daily ORDER BY item, action, variant, outcome;
 TABLE meter.usage_by_day EXCEPT TABLE meter.usage_daily;
 TABLE meter.cost_daily;
 TABLE meter.cost_by_day EXCEPT TABLE meter.cost_daily;
+TABLE meter.cost_monthly;
+TABLE meter.cost_by_month EXCEPT TABLE meter.cost_monthly;
 SELECT usage_month, sum(events) AS events, sum(cost) AS cost FROM meter.usage_by_month GROUP BY usage_month;
 SELECT * FROM meter.audit();
 TABLE meter.unknown_name ORDER BY kind, name;
@@ -69,7 +71,10 @@ SELECT count(*) FROM meter.audit(dates => '[2026-11-02,)');
 DELETE FROM meter.usage_daily WHERE item = 'unrated item';
 SELECT item, shown, rebuilt - 'usage' AS rebuilt FROM meter.audit();
 UPDATE meter.cost_daily SET credits = credits + 1;
-SELECT usage_date, item, variant, shown, rebuilt FROM meter.audit() WHERE variant IS NULL;
+UPDATE meter.cost_monthly SET events = events + 1;
+SELECT usage_date, item, variant, shown, rebuilt FROM meter.audit() WHERE variant IS NULL ORDER BY shown ? 'usage_month', usage_date;
+SELECT count(*) FILTER (WHERE shown ? 'usage_month') AS months FROM meter.audit(dates => '[2026-11-15,2026-11-16)');
+SELECT count(*) FILTER (WHERE shown ? 'usage_month') AS months FROM meter.audit(dates => '[2026-12-01,2026-12-02)');
 -- What was put wrong by hand is mended by a mark.
 SELECT meter.mark_usage('acme', NULL, NULL, '-infinity', 'infinity');
 SELECT * FROM meter.audit();
@@ -142,6 +147,7 @@ FROM unnest(ARRAY[0, (meter.txid_epoch() + 1) % 32768, (meter.txid_epoch() + 327
 -- One of them had been rolled up half, where it came from.
 INSERT INTO meter.usage_daily VALUES ('restored', '2026-11-05', 'gpt', NULL, 'standard', NULL, NULL, 50, '{"requests": 50}', 0, 0, 50, 0);
 INSERT INTO meter.cost_daily VALUES ('restored', '2026-11-05', 0, 0, 50, 50, 0);
+INSERT INTO meter.cost_monthly VALUES ('restored', '2026-11-01', 0, 0, 50, 50, 0);
 INSERT INTO meter.usage_watermark (epoch, consumed) VALUES (0, 50);
 SELECT events, usage, unpriced_cost FROM pg_temp.by_day WHERE customer = 'restored';
 SELECT * FROM meter.audit();
@@ -310,4 +316,5 @@ CALL meter.refresh(20);
 CALL pg_temp.refresh_all();
 SELECT count(*) AS keys, count(DISTINCT (customer_id, usage_date)) AS days, sum(events) AS events FROM meter.usage_daily WHERE customer_id LIKE 'batches %';
 SELECT count(*) AS days, sum(events) AS events FROM meter.cost_daily WHERE customer_id LIKE 'batches %';
+SELECT count(*) AS months, sum(events) AS events FROM meter.cost_monthly WHERE customer_id LIKE 'batches %';
 SELECT * FROM meter.audit();
