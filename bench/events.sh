@@ -116,7 +116,7 @@ time_script()
 empty_events()
 {
 	sql -c "SET client_min_messages = warning" \
-		-c "TRUNCATE meter.usage_event, meter.usage_daily, meter.cost_daily, meter.cost_monthly, meter.usage_watermark, app.bare" \
+		-c "TRUNCATE meter.usage_event, meter.usage_day, meter.cost_monthly, meter.usage_watermark, app.bare" \
 		-c "TRUNCATE meter.usage_mark" -c "CHECKPOINT"
 }
 
@@ -228,21 +228,21 @@ measure_rollup()
 			break
 		fi
 		note "$n events: roll-up, round $round of $rounds"
-		sql -c "SET client_min_messages = warning" -c "TRUNCATE meter.usage_daily, meter.cost_daily, meter.cost_monthly, meter.usage_watermark, meter.usage_mark"
+		sql -c "SET client_min_messages = warning" -c "TRUNCATE meter.usage_day, meter.cost_monthly, meter.usage_watermark, meter.usage_mark"
 		time_query F3 "$round" "$floor"
 		time_script R1 "$round" -c "CALL meter.refresh()"
 	done
-	sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_daily, meter.cost_daily, meter.cost_monthly"
+	sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_day, meter.cost_monthly"
 	if event_task R1; then
-		sql -c "CREATE TABLE app.sorted_usage AS SELECT * FROM meter.usage_daily ORDER BY customer_id, usage_date, item, action" \
-			-c "CREATE TABLE app.sorted_cost AS SELECT * FROM meter.cost_daily ORDER BY customer_id, usage_date"
+		sql -c "CREATE TABLE app.sorted_day AS SELECT * FROM meter.usage_day ORDER BY customer_id, usage_date" \
+			-c "CREATE TABLE app.sorted_month AS SELECT * FROM meter.cost_monthly ORDER BY customer_id, usage_month"
 		for ((round = 1; round <= rounds; round++)); do
-			sql -c "CREATE TABLE app.usage_copy (LIKE meter.usage_daily INCLUDING ALL)" -c "CREATE TABLE app.cost_copy (LIKE meter.cost_daily INCLUDING ALL)"
+			sql -c "CREATE TABLE app.day_copy (LIKE meter.usage_day INCLUDING ALL)" -c "CREATE TABLE app.month_copy (LIKE meter.cost_monthly INCLUDING ALL)"
 			time_query F3 "$round" "$floor"
-			time_script R1.floor "$round" -c "INSERT INTO app.usage_copy SELECT * FROM app.sorted_usage" -c "INSERT INTO app.cost_copy SELECT * FROM app.sorted_cost"
-			sql -c "DROP TABLE app.usage_copy, app.cost_copy"
+			time_script R1.floor "$round" -c "INSERT INTO app.day_copy SELECT * FROM app.sorted_day" -c "INSERT INTO app.month_copy SELECT * FROM app.sorted_month"
+			sql -c "DROP TABLE app.day_copy, app.month_copy"
 		done
-		sql -c "DROP TABLE app.sorted_usage, app.sorted_cost"
+		sql -c "DROP TABLE app.sorted_day, app.sorted_month"
 	fi
 
 	store_events $((n - tail + 1)) "$n" "tail "
@@ -306,7 +306,7 @@ measure_density()
 		fi
 		sql -c "VACUUM (FREEZE, ANALYZE) meter.usage_event"
 		refresh_events
-		sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_daily, meter.cost_daily, meter.cost_monthly"
+		sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_day, meter.cost_monthly"
 		store_events $((n - tail + 1)) "$n" "tail "
 		check_events "$n events $times"
 		for part in D1 D2 D3 D4; do

@@ -6,23 +6,42 @@
  * zones has marked from the events, so they are right at any moment.
  */
 
-CREATE TABLE meter.usage_daily (
+/*
+ * One row a customer's day, as a row and an index entry for each combination of item,
+ * action and outcome would cost more than what is in them. Rows of up to a page stay
+ * whole: what is compressed or out of line is slow to read. Not half full from the
+ * start: only the last days are added to.
+ */
+CREATE TABLE meter.usage_day (
 	customer_id text NOT NULL,
 	usage_date date NOT NULL,
-	item text,
-	action text,
-	variant text NOT NULL,
-	outcome text,
-	request_class text,
-	events bigint NOT NULL,
-	usage meter.usage NOT NULL,
 	cost numeric NOT NULL,
 	credits numeric NOT NULL,
+	events bigint NOT NULL,
 	unpriced_cost bigint NOT NULL,
 	unpriced_credits bigint NOT NULL,
-	CONSTRAINT usage_daily_key UNIQUE NULLS NOT DISTINCT (customer_id, usage_date, item, action, variant, outcome, request_class)
-);
-COMMENT ON TABLE meter.usage_daily IS 'Usage, cost and credits by customer and day, of the events that meter.refresh has seen. Read meter.usage_by_day, which has the others as well.';
+	breakdown meter.breakdown NOT NULL,
+	PRIMARY KEY (customer_id, usage_date)
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE meter.usage_day ALTER COLUMN breakdown SET STORAGE external;
+COMMENT ON TABLE meter.usage_day IS 'The roll-up: usage, cost and credits by customer and day, of the events that meter.refresh has seen, a row a customer''s day. Read meter.usage_by_day and meter.cost_by_day, which have the others as well.';
+COMMENT ON COLUMN meter.usage_day.customer_id IS 'Whose usage.';
+COMMENT ON COLUMN meter.usage_day.usage_date IS 'The date, in the customer''s time zone.';
+COMMENT ON COLUMN meter.usage_day.cost IS 'The sum of cost in breakdown.';
+COMMENT ON COLUMN meter.usage_day.credits IS 'The sum of credits in breakdown.';
+COMMENT ON COLUMN meter.usage_day.events IS 'The sum of events in breakdown.';
+COMMENT ON COLUMN meter.usage_day.unpriced_cost IS 'The sum of unpriced_cost in breakdown.';
+COMMENT ON COLUMN meter.usage_day.unpriced_credits IS 'The sum of unpriced_credits in breakdown.';
+COMMENT ON COLUMN meter.usage_day.breakdown IS 'The day by item, action, variant, outcome and request_class: what meter.usage_daily shows as rows.';
+
+CREATE VIEW meter.usage_daily AS
+SELECT
+	day.customer_id, day.usage_date,
+	entry.item, entry.action, entry.variant, entry.outcome, entry.request_class,
+	entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost, entry.unpriced_credits
+FROM meter.usage_day AS day
+CROSS JOIN LATERAL meter.entries(day.breakdown) AS entry;
+COMMENT ON VIEW meter.usage_daily IS 'meter.usage_day, a row a customer, day, item, action, variant, outcome and request_class. Read meter.usage_by_day, which has the events as well that meter.refresh has not seen.';
 COMMENT ON COLUMN meter.usage_daily.customer_id IS 'Whose usage.';
 COMMENT ON COLUMN meter.usage_daily.usage_date IS 'The date, in the customer''s time zone.';
 COMMENT ON COLUMN meter.usage_daily.item IS 'What was consumed.';
@@ -37,25 +56,6 @@ COMMENT ON COLUMN meter.usage_daily.credits IS 'The sum of what the priced event
 COMMENT ON COLUMN meter.usage_daily.unpriced_cost IS 'How many events have a unit without a rate in card cost, and are not in cost: the sum of their sign.';
 COMMENT ON COLUMN meter.usage_daily.unpriced_credits IS 'How many events have a unit without a rate in card credit, and are not in credits: the sum of their sign.';
 
-CREATE TABLE meter.cost_daily (
-	customer_id text NOT NULL,
-	usage_date date NOT NULL,
-	cost numeric NOT NULL,
-	credits numeric NOT NULL,
-	events bigint NOT NULL,
-	unpriced_cost bigint NOT NULL,
-	unpriced_credits bigint NOT NULL,
-	PRIMARY KEY (customer_id, usage_date)
-);
-COMMENT ON TABLE meter.cost_daily IS 'The amounts of meter.usage_daily by customer and day alone: always their sums, written with them. Read meter.cost_by_day, which has the other events as well.';
-COMMENT ON COLUMN meter.cost_daily.customer_id IS 'Whose usage.';
-COMMENT ON COLUMN meter.cost_daily.usage_date IS 'The date, in the customer''s time zone.';
-COMMENT ON COLUMN meter.cost_daily.cost IS 'The sum of usage_daily.cost.';
-COMMENT ON COLUMN meter.cost_daily.credits IS 'The sum of usage_daily.credits.';
-COMMENT ON COLUMN meter.cost_daily.events IS 'The sum of usage_daily.events.';
-COMMENT ON COLUMN meter.cost_daily.unpriced_cost IS 'The sum of usage_daily.unpriced_cost.';
-COMMENT ON COLUMN meter.cost_daily.unpriced_credits IS 'The sum of usage_daily.unpriced_credits.';
-
 CREATE TABLE meter.cost_monthly (
 	customer_id text NOT NULL,
 	usage_month date NOT NULL
@@ -67,14 +67,14 @@ CREATE TABLE meter.cost_monthly (
 	unpriced_credits bigint NOT NULL,
 	PRIMARY KEY (customer_id, usage_month)
 );
-COMMENT ON TABLE meter.cost_monthly IS 'The amounts of meter.cost_daily by customer and month: always their sums, written with them. Read meter.cost_by_month, which has the other events as well.';
+COMMENT ON TABLE meter.cost_monthly IS 'The amounts of meter.usage_day by customer and month: always their sums, written with them. Read meter.cost_by_month, which has the other events as well.';
 COMMENT ON COLUMN meter.cost_monthly.customer_id IS 'Whose usage.';
 COMMENT ON COLUMN meter.cost_monthly.usage_month IS 'The first date of the month, in the customer''s calendar.';
-COMMENT ON COLUMN meter.cost_monthly.cost IS 'The sum of cost_daily.cost.';
-COMMENT ON COLUMN meter.cost_monthly.credits IS 'The sum of cost_daily.credits.';
-COMMENT ON COLUMN meter.cost_monthly.events IS 'The sum of cost_daily.events.';
-COMMENT ON COLUMN meter.cost_monthly.unpriced_cost IS 'The sum of cost_daily.unpriced_cost.';
-COMMENT ON COLUMN meter.cost_monthly.unpriced_credits IS 'The sum of cost_daily.unpriced_credits.';
+COMMENT ON COLUMN meter.cost_monthly.cost IS 'The sum of usage_day.cost.';
+COMMENT ON COLUMN meter.cost_monthly.credits IS 'The sum of usage_day.credits.';
+COMMENT ON COLUMN meter.cost_monthly.events IS 'The sum of usage_day.events.';
+COMMENT ON COLUMN meter.cost_monthly.unpriced_cost IS 'The sum of usage_day.unpriced_cost.';
+COMMENT ON COLUMN meter.cost_monthly.unpriced_credits IS 'The sum of usage_day.unpriced_credits.';
 
 CREATE TABLE meter.usage_mark (
 	/* not a key: a restore may make a mark of its own before it brings the ones that were */
@@ -106,13 +106,12 @@ CREATE TABLE meter.usage_watermark (
 	refreshed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT usage_watermark_consumed_is_in_its_epoch CHECK (consumed BETWEEN epoch::bigint << 48 AND (epoch::bigint << 48) + 281474976710655)
 );
-COMMENT ON TABLE meter.usage_watermark IS 'Which events are in usage_daily: of each epoch of meter.txid, those below consumed. An epoch without a row has none there. Whoever changes usage_daily holds the lock of this cluster''s row, until its transaction ends.';
+COMMENT ON TABLE meter.usage_watermark IS 'Which events are in usage_daily: of each epoch of meter.txid, those below consumed. An epoch without a row has none there. Whoever changes usage_day holds the lock of this cluster''s row, until its transaction ends.';
 COMMENT ON COLUMN meter.usage_watermark.epoch IS 'The epoch, as meter.txid_epoch says it for this cluster.';
 COMMENT ON COLUMN meter.usage_watermark.consumed IS 'The first usage_event.txid that is not in usage_daily.';
 COMMENT ON COLUMN meter.usage_watermark.refreshed_at IS 'When it was last moved.';
 
-SELECT pg_extension_config_dump('meter.usage_daily', '');
-SELECT pg_extension_config_dump('meter.cost_daily', '');
+SELECT pg_extension_config_dump('meter.usage_day', '');
 SELECT pg_extension_config_dump('meter.cost_monthly', '');
 SELECT pg_extension_config_dump('meter.usage_mark', '');
 SELECT pg_extension_config_dump('meter.usage_mark_mark_id_seq', '');
@@ -258,17 +257,13 @@ WITH marked AS (
 	FROM meter.usage_mark
 	WHERE customer_id IS NOT NULL
 	UNION ALL
-	SELECT daily.customer_id, daily.usage_date, daily.usage_date + 1
-	FROM meter.usage_daily AS daily
-	JOIN meter.usage_mark AS mark USING (item)
-	WHERE daily.usage_date >= mark.since
-		AND daily.usage_date < mark.until
-	UNION ALL
-	SELECT daily.customer_id, daily.usage_date, daily.usage_date + 1
-	FROM meter.usage_daily AS daily
-	JOIN meter.usage_mark AS mark USING (action)
-	WHERE daily.usage_date >= mark.since
-		AND daily.usage_date < mark.until
+	SELECT day.customer_id, day.usage_date, day.usage_date + 1
+	FROM meter.usage_day AS day
+	JOIN meter.usage_mark AS mark
+		ON day.usage_date >= mark.since
+		AND day.usage_date < mark.until
+		AND meter.mentions(day.breakdown, mark.item, mark.action)
+	WHERE num_nonnulls(mark.item, mark.action) = 1
 )
 SELECT customer_id, range_agg(daterange(since, until) * daterange((SELECT horizon FROM meter.horizon), NULL)) AS dates
 FROM marked
@@ -312,32 +307,41 @@ COMMENT ON VIEW meter.tail_day IS 'The customers'' days that have events outside
  * Where nothing is marked, which is nearly always, no row is looked up among the marks:
  * both ways are there, and a condition without a column decides between them once.
  */
-CREATE VIEW meter.rolled_up_usage AS
+CREATE VIEW meter.rolled_up_day AS
 WITH marked AS MATERIALIZED (
 	SELECT * FROM meter.marked_days
 )
 SELECT *
-FROM meter.usage_daily
+FROM meter.usage_day
 WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
 	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
 UNION ALL
 SELECT *
-FROM meter.usage_daily AS daily
+FROM meter.usage_day AS day
 WHERE EXISTS (SELECT FROM meter.usage_mark)
 	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
 	AND NOT EXISTS (
 		SELECT FROM marked
-		WHERE marked.customer_id = daily.customer_id
-			AND marked.dates @> daily.usage_date)
+		WHERE marked.customer_id = day.customer_id
+			AND marked.dates @> day.usage_date)
 UNION ALL
 /* While all of it is stale, purged days are not: there are no events to take them from. */
 SELECT *
-FROM meter.usage_daily
+FROM meter.usage_day
 WHERE (SELECT txids = '{}' FROM meter.consumed_txid)
 	AND usage_date < (SELECT horizon FROM meter.horizon);
+COMMENT ON VIEW meter.rolled_up_day IS 'The rows of meter.usage_day that hold: without those that meter.usage_mark makes stale.';
+
+CREATE VIEW meter.rolled_up_usage AS
+SELECT
+	day.customer_id, day.usage_date,
+	entry.item, entry.action, entry.variant, entry.outcome, entry.request_class,
+	entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost, entry.unpriced_credits
+FROM meter.rolled_up_day AS day
+CROSS JOIN LATERAL meter.entries(day.breakdown) AS entry;
 COMMENT ON VIEW meter.rolled_up_usage IS 'The rows of meter.usage_daily that hold: without those of days that meter.usage_mark makes stale.';
 
-CREATE VIEW meter.event_part AS
+CREATE VIEW meter.tail_usage AS
 WITH rated AS NOT MATERIALIZED (
 	SELECT
 		customer_id, usage_date, item, action, variant, outcome, request_class,
@@ -345,37 +349,15 @@ WITH rated AS NOT MATERIALIZED (
 	FROM meter.tail_event
 	GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
 )
-SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
-FROM meter.rolled_up_usage
-UNION ALL
 SELECT customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
 FROM rated;
-COMMENT ON VIEW meter.event_part IS 'What meter.event_by_day merges, for reports that add up anyway: every event in meter.usage_event that is committed, in exactly one row. A key has a second row where the roll-up has a part of the day''s events only, so sum the rows, and do not count them. The columns are those of meter.usage_daily.';
+COMMENT ON VIEW meter.tail_usage IS 'What the events that views add to the roll-up are, cost and took in credits. The columns are those of meter.usage_daily.';
 
-CREATE VIEW meter.rolled_up_cost AS
-WITH marked AS MATERIALIZED (
-	SELECT * FROM meter.marked_days
-)
-SELECT *
-FROM meter.cost_daily
-WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
-	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+CREATE VIEW meter.event_part AS
+SELECT * FROM meter.rolled_up_usage
 UNION ALL
-SELECT *
-FROM meter.cost_daily AS daily
-WHERE EXISTS (SELECT FROM meter.usage_mark)
-	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
-	AND NOT EXISTS (
-		SELECT FROM marked
-		WHERE marked.customer_id = daily.customer_id
-			AND marked.dates @> daily.usage_date)
-UNION ALL
-/* While all of it is stale, purged days are not: there are no events to take them from. */
-SELECT *
-FROM meter.cost_daily
-WHERE (SELECT txids = '{}' FROM meter.consumed_txid)
-	AND usage_date < (SELECT horizon FROM meter.horizon);
-COMMENT ON VIEW meter.rolled_up_cost IS 'The rows of meter.cost_daily that hold: without those of days that meter.usage_mark makes stale.';
+SELECT * FROM meter.tail_usage;
+COMMENT ON VIEW meter.event_part IS 'What meter.event_by_day merges, for reports that add up anyway: every event in meter.usage_event that is committed, in exactly one row. A key has a second row where the roll-up has a part of the day''s events only, so sum the rows, and do not count them. The columns are those of meter.usage_daily.';
 
 CREATE VIEW meter.month_of_days AS
 SELECT
@@ -386,9 +368,9 @@ SELECT
 	sum(events)::bigint AS events,
 	sum(unpriced_cost)::bigint AS unpriced_cost,
 	sum(unpriced_credits)::bigint AS unpriced_credits
-FROM meter.cost_daily
+FROM meter.usage_day
 GROUP BY customer_id, usage_month;
-COMMENT ON VIEW meter.month_of_days IS 'What meter.cost_monthly has to be: meter.cost_daily added up by month.';
+COMMENT ON VIEW meter.month_of_days IS 'What meter.cost_monthly has to be: meter.usage_day added up by month.';
 
 CREATE VIEW meter.tail_cost AS
 WITH rated AS NOT MATERIALIZED (
@@ -400,11 +382,11 @@ WITH rated AS NOT MATERIALIZED (
 )
 SELECT customer_id, usage_date, (sums).cost, (sums).credits, (sums).events, (sums).unpriced_cost, (sums).unpriced_credits
 FROM rated;
-COMMENT ON VIEW meter.tail_cost IS 'What the events that views add to the roll-up cost and took in credits, by customer and day. Its columns are those of meter.cost_daily.';
+COMMENT ON VIEW meter.tail_cost IS 'What the events that views add to the roll-up cost and took in credits, by customer and day. Its columns are those of meter.cost_by_day.';
 
 CREATE VIEW meter.event_cost_part AS
 SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits
-FROM meter.rolled_up_cost
+FROM meter.rolled_up_day
 UNION ALL
 SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits
 FROM meter.tail_cost;
@@ -418,7 +400,7 @@ WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
 UNION ALL
 /* While a day is stale, months are made of the days that are not. */
 SELECT customer_id, meter.month_start(usage_date), cost, credits, events, unpriced_cost, unpriced_credits
-FROM meter.rolled_up_cost
+FROM meter.rolled_up_day
 WHERE EXISTS (SELECT FROM meter.usage_mark)
 	OR (SELECT txids = '{}' FROM meter.consumed_txid)
 UNION ALL
@@ -446,12 +428,12 @@ SELECT
 FROM meter.event_part
 JOIN meter.tail_day USING (customer_id, usage_date)
 GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class;
-COMMENT ON VIEW meter.event_by_day IS 'Usage, cost and credits by customer and day, of every event in meter.usage_event that is committed, and of no attached table: what invoices are made of. usage_daily, the events it does not have yet, and the marked days from the events. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does.';
+COMMENT ON VIEW meter.event_by_day IS 'Usage, cost and credits by customer and day, of every event in meter.usage_event that is committed, and of no attached table: what invoices are made of. The roll-up, the events it does not have yet, and the marked days from the events. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does.';
 
 /* OFFSET 0 keeps what the roll-up has of a tail's day to an index scan each: it is not all read again. */
 CREATE VIEW meter.event_cost_by_day AS
-SELECT rolled_up.*
-FROM meter.rolled_up_cost AS rolled_up
+SELECT rolled_up.customer_id, rolled_up.usage_date, rolled_up.cost, rolled_up.credits, rolled_up.events, rolled_up.unpriced_cost, rolled_up.unpriced_credits
+FROM meter.rolled_up_day AS rolled_up
 WHERE NOT EXISTS (
 	SELECT FROM meter.tail_day
 	WHERE tail_day.customer_id = rolled_up.customer_id
@@ -467,13 +449,13 @@ SELECT
 	tail.unpriced_credits + coalesce(rolled_up.unpriced_credits, 0) AS unpriced_credits
 FROM meter.tail_cost AS tail
 LEFT JOIN LATERAL (
-	SELECT day.*
-	FROM meter.rolled_up_cost AS day
+	SELECT day.cost, day.credits, day.events, day.unpriced_cost, day.unpriced_credits
+	FROM meter.rolled_up_day AS day
 	WHERE day.customer_id = tail.customer_id
 		AND day.usage_date = tail.usage_date
 	OFFSET 0
 ) AS rolled_up ON true;
-COMMENT ON VIEW meter.event_cost_by_day IS 'What each customer cost and took in credits on each day, of every event in meter.usage_event that is committed, and of no attached table: meter.event_by_day added up, one row a customer and day, and a good deal faster. Its columns are those of meter.cost_daily.';
+COMMENT ON VIEW meter.event_cost_by_day IS 'What each customer cost and took in credits on each day, of every event in meter.usage_event that is committed, and of no attached table: meter.event_by_day added up, one row a customer and day, and a good deal faster.';
 
 CREATE VIEW meter.attached_by_day AS
 WITH rated AS NOT MATERIALIZED (
@@ -563,8 +545,8 @@ GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class;
 COMMENT ON VIEW meter.usage_by_day IS 'Usage, cost and credits by customer and day, of every event and every row of an attached table that is committed: meter.event_by_day and meter.attached_by_day together. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does. It serves reports; invoices are made of meter.event_by_day.';
 
 CREATE VIEW meter.cost_by_day AS
-SELECT rolled_up.*
-FROM meter.rolled_up_cost AS rolled_up
+SELECT rolled_up.customer_id, rolled_up.usage_date, rolled_up.cost, rolled_up.credits, rolled_up.events, rolled_up.unpriced_cost, rolled_up.unpriced_credits
+FROM meter.rolled_up_day AS rolled_up
 CROSS JOIN meter.is_attached
 WHERE NOT attached
 	AND NOT EXISTS (
@@ -583,8 +565,8 @@ SELECT
 FROM meter.tail_cost AS tail
 CROSS JOIN meter.is_attached
 LEFT JOIN LATERAL (
-	SELECT day.*
-	FROM meter.rolled_up_cost AS day
+	SELECT day.cost, day.credits, day.events, day.unpriced_cost, day.unpriced_credits
+	FROM meter.rolled_up_day AS day
 	WHERE day.customer_id = tail.customer_id
 		AND day.usage_date = tail.usage_date
 	OFFSET 0
@@ -602,12 +584,35 @@ FROM meter.cost_part
 CROSS JOIN meter.is_attached
 WHERE attached
 GROUP BY customer_id, usage_date;
-COMMENT ON VIEW meter.cost_by_day IS 'What each customer cost and took in credits on each day, of every event and every row of an attached table that is committed: meter.usage_by_day added up, one row a customer and day, and a good deal faster. Its columns are those of meter.cost_daily.';
+COMMENT ON VIEW meter.cost_by_day IS 'What each customer cost and took in credits on each day, of every event and every row of an attached table that is committed: meter.usage_by_day added up, one row a customer and day, and a good deal faster.';
+
+/* Days are added up as they are stored, and made rows of then: there are far fewer by month. */
+CREATE VIEW meter.usage_month_part AS
+WITH month AS NOT MATERIALIZED (
+	SELECT customer_id, meter.month_start(usage_date) AS usage_month, meter.sum(breakdown) AS breakdown
+	FROM meter.rolled_up_day
+	GROUP BY customer_id, usage_month
+)
+SELECT
+	month.customer_id, month.usage_month,
+	entry.item, entry.action, entry.variant, entry.outcome, entry.request_class,
+	entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost, entry.unpriced_credits
+FROM month
+CROSS JOIN LATERAL meter.entries(month.breakdown) AS entry
+UNION ALL
+SELECT customer_id, meter.month_start(usage_date), item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+FROM meter.tail_usage
+UNION ALL
+SELECT customer_id, meter.month_start(usage_date), item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
+FROM meter.attached_by_day
+CROSS JOIN meter.is_attached
+WHERE attached;
+COMMENT ON VIEW meter.usage_month_part IS 'What meter.usage_by_month merges, for reports that add up anyway: every event and every row of an attached table that is committed, in exactly one row. A key may have several rows, so sum them, and do not count them.';
 
 CREATE VIEW meter.usage_by_month AS
 SELECT
 	customer_id,
-	meter.month_start(usage_date) AS usage_month,
+	usage_month,
 	item, action, variant, outcome, request_class,
 	sum(events)::bigint AS events,
 	sum(usage) AS usage,
@@ -615,7 +620,7 @@ SELECT
 	trim_scale(sum(credits)) AS credits,
 	sum(unpriced_cost)::bigint AS unpriced_cost,
 	sum(unpriced_credits)::bigint AS unpriced_credits
-FROM meter.usage_part
+FROM meter.usage_month_part
 GROUP BY customer_id, usage_month, item, action, variant, outcome, request_class;
 COMMENT ON VIEW meter.usage_by_month IS 'meter.usage_by_day by month of the customer''s calendar: usage_month is the month''s first day.';
 

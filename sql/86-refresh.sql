@@ -1,7 +1,7 @@
 /*
  * Keeping the roll-up: what marks it stale, and what brings it up to date.
  *
- * Every transaction that changes usage_daily holds the lock of this cluster's row of
+ * Every transaction that changes usage_day holds the lock of this cluster's row of
  * usage_watermark from its first statement on, and reads at READ COMMITTED. So the
  * statements after the lock see all that the former holder did, and a change of
  * rates is either in the snapshot that events are rated with, or its mark is still
@@ -35,7 +35,7 @@ BEGIN
 	IF isfinite(horizon) AND num_nonnulls(customer_id, item, action) = 0 THEN
 		PERFORM meter.refuse_purged('every customer');
 	ELSIF since < horizon AND EXISTS (
-		SELECT FROM meter.cost_daily AS daily
+		SELECT FROM meter.usage_day AS daily
 		WHERE daily.customer_id = customer_id
 			AND daily.usage_date >= since
 			AND daily.usage_date < least(until, horizon))
@@ -128,19 +128,14 @@ BEGIN
 	/* One pass over the roll-up for all of them. */
 	SELECT touched.name INTO purged
 	FROM (
-		SELECT 'item ' || quote_literal(mark.item) AS name
+		SELECT CASE WHEN mark.item IS NOT NULL THEN 'item ' ELSE 'action ' END || quote_literal(coalesce(mark.item, mark.action)) AS name
 		FROM meter.usage_mark AS mark
-		JOIN meter.usage_daily AS daily USING (item)
+		JOIN meter.usage_day AS day
+			ON day.usage_date >= mark.since
+			AND day.usage_date < least(mark.until, horizon)
+			AND meter.mentions(day.breakdown, mark.item, mark.action)
 		WHERE mark.mark_id > previous
-			AND daily.usage_date >= mark.since
-			AND daily.usage_date < least(mark.until, horizon)
-		UNION ALL
-		SELECT 'action ' || quote_literal(mark.action)
-		FROM meter.usage_mark AS mark
-		JOIN meter.usage_daily AS daily USING (action)
-		WHERE mark.mark_id > previous
-			AND daily.usage_date >= mark.since
-			AND daily.usage_date < least(mark.until, horizon)
+			AND num_nonnulls(mark.item, mark.action) = 1
 	) AS touched
 	ORDER BY touched.name COLLATE "C"
 	LIMIT 1;
@@ -238,7 +233,7 @@ BEGIN
 		first_date := greatest(first_date, horizon);
 	ELSIF isfinite(horizon)
 		AND (EXISTS (
-				SELECT FROM meter.cost_daily AS daily
+				SELECT FROM meter.usage_day AS daily
 				WHERE daily.customer_id = customer_id
 					AND daily.usage_date < horizon)
 			OR EXISTS (
@@ -429,8 +424,7 @@ BEGIN
 	END IF;
 	IF EXISTS (SELECT FROM meter.usage_mark WHERE mark_id = ANY (marks) AND num_nonnulls(customer_id, item, action) = 0) THEN
 		/* All of it from the beginning: it becomes the tail, which is consumed in batches. */
-		DELETE FROM meter.usage_daily WHERE usage_date >= (SELECT horizon FROM meter.horizon);
-		DELETE FROM meter.cost_daily WHERE usage_date >= (SELECT horizon FROM meter.horizon);
+		DELETE FROM meter.usage_day WHERE usage_date >= (SELECT horizon FROM meter.horizon);
 		DELETE FROM meter.cost_monthly;
 		INSERT INTO meter.cost_monthly (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits)
 		SELECT customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits
@@ -446,19 +440,14 @@ BEGIN
 		WHERE mark_id = ANY (marks)
 			AND customer_id IS NOT NULL
 		UNION ALL
-		SELECT daily.customer_id, daily.usage_date, daily.usage_date + 1
-		FROM meter.usage_daily AS daily
-		JOIN meter.usage_mark AS mark USING (item)
+		SELECT day.customer_id, day.usage_date, day.usage_date + 1
+		FROM meter.usage_day AS day
+		JOIN meter.usage_mark AS mark
+			ON day.usage_date >= mark.since
+			AND day.usage_date < mark.until
+			AND meter.mentions(day.breakdown, mark.item, mark.action)
 		WHERE mark.mark_id = ANY (marks)
-			AND daily.usage_date >= mark.since
-			AND daily.usage_date < mark.until
-		UNION ALL
-		SELECT daily.customer_id, daily.usage_date, daily.usage_date + 1
-		FROM meter.usage_daily AS daily
-		JOIN meter.usage_mark AS mark USING (action)
-		WHERE mark.mark_id = ANY (marks)
-			AND daily.usage_date >= mark.since
-			AND daily.usage_date < mark.until
+			AND num_nonnulls(mark.item, mark.action) = 1
 	), merged AS (
 		SELECT customer_id, unnest(range_agg(daterange(since, until))) AS dates
 		FROM marked
@@ -489,13 +478,7 @@ BEGIN
 	END IF;
 	PERFORM set_config('work_mem', current_setting('maintenance_work_mem'), true);
 
-	DELETE FROM meter.usage_daily AS daily
-	USING meter.usage_mark AS mark
-	WHERE mark.mark_id = ANY (marks)
-		AND mark.customer_id = daily.customer_id
-		AND daily.usage_date >= greatest(mark.since, horizon)
-		AND daily.usage_date < mark.until;
-	DELETE FROM meter.cost_daily AS daily
+	DELETE FROM meter.usage_day AS daily
 	USING meter.usage_mark AS mark
 	WHERE mark.mark_id = ANY (marks)
 		AND mark.customer_id = daily.customer_id
@@ -514,8 +497,8 @@ BEGIN
 		FROM marked
 	), rebuilt AS (
 		SELECT
-			customer_id, usage_date, item, action, variant, outcome, request_class,
-			meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums,
+			customer_id, usage_date,
+			meter.break_down((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign, action, outcome, request_class) AS sums,
 			count(*) AS counted
 		FROM meter.dated_event AS event
 		WHERE occurred_at >= (SELECT first_at FROM bound)
@@ -525,17 +508,11 @@ BEGIN
 				SELECT FROM marked
 				WHERE marked.customer_id = event.customer_id
 					AND marked.dates @> event.usage_date)
-		GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
-	), inserted AS (
-		INSERT INTO meter.usage_daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
-		SELECT customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
-		FROM rebuilt
-		ORDER BY customer_id, usage_date, item, action, variant, outcome, request_class
-	), summed AS (
-		INSERT INTO meter.cost_daily (customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits)
-		SELECT customer_id, usage_date, trim_scale(sum((sums).cost)), trim_scale(sum((sums).credits)), sum((sums).events), sum((sums).unpriced_cost), sum((sums).unpriced_credits)
-		FROM rebuilt
 		GROUP BY customer_id, usage_date
+	), inserted AS (
+		INSERT INTO meter.usage_day (customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits, breakdown)
+		SELECT customer_id, usage_date, (sums).cost, (sums).credits, (sums).events, (sums).unpriced_cost, (sums).unpriced_credits, (sums).breakdown
+		FROM rebuilt
 		ORDER BY customer_id, usage_date
 	), late AS (
 		/* The days without an event now are among them: their usage is gone. */
@@ -592,7 +569,7 @@ BEGIN
 	/*
 	 * Maintenance, with its memory: the clause above ends it with the function. All
 	 * events would be sorted to merge them with a few zones; and a plan that is kept
-	 * could have been made for a cost_daily without rows, and read all of it for each day.
+	 * could have been made for a usage_day without rows, and read all of it for each day.
 	 */
 	PERFORM set_config('work_mem', current_setting('maintenance_work_mem'), true);
 	/* One statement: the horizon is that of the very snapshot that the events are read with. */
@@ -604,53 +581,38 @@ BEGIN
 		WHERE usage_watermark.epoch = consume_events.epoch
 	), summed AS (
 		SELECT
-			customer_id, usage_date, item, action, variant, outcome, request_class,
-			meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums,
+			customer_id, usage_date,
+			meter.break_down((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign, action, outcome, request_class) AS sums,
 			count(*) AS counted
 		FROM meter.dated_event
 		WHERE txid >= (SELECT first_txid FROM bound)
 			AND txid < (SELECT end_txid FROM bound)
 			AND (occurred_at >= (SELECT clear_from FROM meter.horizon) OR usage_date >= (SELECT horizon FROM meter.horizon))
-		GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
-	), rated AS MATERIALIZED (
-		/* A customer's days side by side, as the indexes have them, by comparisons that cost nothing. */
-		SELECT
-			customer_id, usage_date, item, action, variant, outcome, request_class,
-			(sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits,
-			summed.counted
-		FROM summed
-		ORDER BY customer_id COLLATE "C", usage_date
-	), day AS (
-		SELECT
-			customer_id, usage_date,
-			trim_scale(sum(cost)) AS cost, trim_scale(sum(credits)) AS credits,
-			sum(events) AS events, sum(unpriced_cost) AS unpriced_cost, sum(unpriced_credits) AS unpriced_credits,
-			sum(sorted.counted) AS counted
-		FROM (
-			SELECT customer_id COLLATE "C" AS customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits, rated.counted
-			FROM rated
-			ORDER BY 1, 2
-		) AS sorted
 		GROUP BY customer_id, usage_date
 	), rated_day AS MATERIALIZED (
+		/* A customer's days side by side, as the index has them, by comparisons that cost nothing. */
 		SELECT
-			day.*,
-			(SELECT daily.ctid FROM meter.cost_daily AS daily WHERE daily.customer_id = day.customer_id COLLATE "default" AND daily.usage_date = day.usage_date) AS place
-		FROM day
+			customer_id, usage_date,
+			(sums).cost, (sums).credits, (sums).events, (sums).unpriced_cost, (sums).unpriced_credits, (sums).breakdown,
+			summed.counted,
+			(SELECT day.ctid FROM meter.usage_day AS day WHERE day.customer_id = summed.customer_id AND day.usage_date = summed.usage_date) AS place
+		FROM summed
+		ORDER BY customer_id COLLATE "C", usage_date
 	), added_day AS (
-		INSERT INTO meter.cost_daily (customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits)
-		SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits
+		INSERT INTO meter.usage_day (customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits, breakdown)
+		SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits, breakdown
 		FROM rated_day
 		WHERE place IS NULL
 	), merged_day AS (
-		UPDATE meter.cost_daily AS daily
-		SET cost = trim_scale(daily.cost + rated_day.cost),
-			credits = trim_scale(daily.credits + rated_day.credits),
-			events = daily.events + rated_day.events,
-			unpriced_cost = daily.unpriced_cost + rated_day.unpriced_cost,
-			unpriced_credits = daily.unpriced_credits + rated_day.unpriced_credits
+		UPDATE meter.usage_day AS day
+		SET cost = trim_scale(day.cost + rated_day.cost),
+			credits = trim_scale(day.credits + rated_day.credits),
+			events = day.events + rated_day.events,
+			unpriced_cost = day.unpriced_cost + rated_day.unpriced_cost,
+			unpriced_credits = day.unpriced_credits + rated_day.unpriced_credits,
+			breakdown = meter.add(day.breakdown, rated_day.breakdown)
 		FROM rated_day
-		WHERE daily.ctid = rated_day.place
+		WHERE day.ctid = rated_day.place
 	), added_month AS (
 		INSERT INTO meter.cost_monthly AS monthly (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits)
 		SELECT customer_id, meter.month_start(usage_date) AS usage_month, trim_scale(sum(cost)), trim_scale(sum(credits)), sum(events), sum(unpriced_cost), sum(unpriced_credits)
@@ -662,26 +624,6 @@ BEGIN
 			events = monthly.events + excluded.events,
 			unpriced_cost = monthly.unpriced_cost + excluded.unpriced_cost,
 			unpriced_credits = monthly.unpriced_credits + excluded.unpriced_credits
-	/* A day that is new has no row yet: it need not be looked for, which is half the work. */
-	), added AS (
-		INSERT INTO meter.usage_daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
-		SELECT rated.customer_id, rated.usage_date, rated.item, rated.action, rated.variant, rated.outcome, rated.request_class, rated.events, rated.usage, rated.cost, rated.credits, rated.unpriced_cost, rated.unpriced_credits
-		FROM rated
-		JOIN rated_day USING (customer_id, usage_date)
-		WHERE rated_day.place IS NULL
-	), merged AS (
-		INSERT INTO meter.usage_daily AS daily (customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits)
-		SELECT rated.customer_id, rated.usage_date, rated.item, rated.action, rated.variant, rated.outcome, rated.request_class, rated.events, rated.usage, rated.cost, rated.credits, rated.unpriced_cost, rated.unpriced_credits
-		FROM rated
-		JOIN rated_day USING (customer_id, usage_date)
-		WHERE rated_day.place IS NOT NULL
-		ON CONFLICT ON CONSTRAINT usage_daily_key DO UPDATE
-		SET events = daily.events + excluded.events,
-			usage = meter.add(daily.usage, excluded.usage),
-			cost = trim_scale(daily.cost + excluded.cost),
-			credits = trim_scale(daily.credits + excluded.credits),
-			unpriced_cost = daily.unpriced_cost + excluded.unpriced_cost,
-			unpriced_credits = daily.unpriced_credits + excluded.unpriced_credits
 	), late AS (
 		INSERT INTO meter.invoice_mark (customer_id, since)
 		SELECT account.customer_id, min(rated_day.usage_date)
@@ -725,7 +667,7 @@ BEGIN
 	WITH sized AS (
 		SELECT
 			mark_id, customer_id, since,
-			(SELECT coalesce(sum(daily.events), 0) FROM meter.usage_daily AS daily WHERE daily.customer_id = usage_mark.customer_id AND daily.usage_date >= since AND daily.usage_date < until) AS events
+			(SELECT coalesce(sum(day.events), 0) FROM meter.usage_day AS day WHERE day.customer_id = usage_mark.customer_id AND day.usage_date >= since AND day.usage_date < until) AS events
 		FROM meter.usage_mark
 		WHERE customer_id IS NOT NULL
 	), placed AS (

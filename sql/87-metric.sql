@@ -65,7 +65,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF cardinality(customers) = 1
-		AND (SELECT sum(last.events) FROM (SELECT day.events FROM meter.cost_daily AS day WHERE day.customer_id = customers[1] ORDER BY day.usage_date DESC LIMIT 30) AS last) > 2000
+		AND (SELECT sum(last.events) FROM (SELECT day.events FROM meter.usage_day AS day WHERE day.customer_id = customers[1] ORDER BY day.usage_date DESC LIMIT 30) AS last) > 2000
 		AND (SELECT consumed.txids <> '{}' FROM meter.consumed_txid AS consumed)
 	THEN
 		RETURN QUERY SELECT event.* FROM meter.tail_event AS event WHERE event.customer_id IS NOT DISTINCT FROM customers[1];

@@ -157,7 +157,7 @@ BEGIN
 	SELECT count(*) AS customers, min(used.customer_id) AS first_customer, min(meter.purgeable_until(used.customer_id)) AS until INTO blocking
 	FROM (
 		SELECT DISTINCT daily.customer_id
-		FROM meter.cost_daily AS daily
+		FROM meter.usage_day AS daily
 		WHERE daily.usage_date >= latest
 			AND daily.usage_date < before
 	) AS used
@@ -169,7 +169,7 @@ BEGIN
 				HINT = format('Close them, or purge before %s.', blocking.until);
 	END IF;
 	SELECT sum(unpriced_cost) AS cost, sum(unpriced_credits) AS credits INTO blocking
-	FROM meter.cost_daily
+	FROM meter.usage_day
 	WHERE usage_date >= latest
 		AND usage_date < before;
 	IF blocking.cost <> 0 OR blocking.credits <> 0 THEN
@@ -211,7 +211,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH day AS (
 		SELECT daily.usage_date, greatest(sum(daily.events), 1) AS events
-		FROM meter.cost_daily AS daily
+		FROM meter.usage_day AS daily
 		WHERE daily.usage_date < (SELECT latest.horizon FROM meter.horizon AS latest)
 			AND daily.usage_date >= coalesce((SELECT max(done.horizon) FROM meter.purge_horizon AS done WHERE done.purged_at IS NOT NULL), '-infinity')
 		GROUP BY daily.usage_date

@@ -11,45 +11,19 @@
  * The text form is the number of events, of those without a cost and without credits,
  * the cost, the credits and the usage: 3 1 0 12.5 4 {"input_tokens": 12}.
  */
-#include "cost.h"
-#include "usage_sum.h"
+#include "event_sums.h"
 
 #include "access/htup_details.h"
-#include "common/int.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
 #include "utils/builtins.h"
 
-#define EVENT_SUMS_FORMAT 1
 #define WIRE_VERSION 1
-
-typedef struct EventSums
-{
-	int32 vl_len_;
-	uint16 format;
-	uint16 reserved;
-	int64 events;			/* the sum of signs; so are the two below */
-	int64 unpriced_cost;	/* of those that the first card cannot rate */
-	int64 unpriced_credits; /* of those that the second card cannot rate */
-	DecHalves cost;
-	DecHalves credits;
-	UsageState usage; /* with its units behind it */
-} EventSums;
-
-StaticAssertDecl(offsetof(EventSums, usage) % 8 == 0, "the sums of units are aligned");
-
-/* What rating with either card keeps from row to row, in fn_extra. */
-typedef struct EventCards
-{
-	RatingCache cost;
-	RatingCache credit;
-} EventCards;
 
 #define PG_GETARG_EVENT_SUMS_P(n) ((EventSums *) PG_DETOAST_DATUM(PG_GETARG_DATUM(n)))
 
 static EventSums *sums_with(const EventSums *header, const UsageState *usage);
-static EventSums *sums_add_usage(EventSums *state, const void *usage);
 static inline CostState rate_event(FunctionCallInfo fcinfo, int card, RatingCache *cache,
 								   const CostEvent *event, Dec *amount);
 
@@ -79,8 +53,8 @@ sums_with(const EventSums *header, const UsageState *usage)
 }
 
 /* Adds a usage, in place where there is room; returns the state that holds the sum. */
-static EventSums *
-sums_add_usage(EventSums *state, const void *usage)
+EventSums *
+event_sums_add_usage(EventSums *state, const void *usage)
 {
 	UsageState *sum = usage_state_add(&state->usage, usage);
 
@@ -94,46 +68,34 @@ changeable(FunctionCallInfo fcinfo, EventSums *state)
 	return likely(AggCheckCallContext(fcinfo, NULL) != 0) ? state : sums_with(state, &state->usage);
 }
 
-static inline void
-add_count(int64 *sum, int64 count)
+/* Returns a state without an event, with room for the units of a usage. */
+EventSums *
+event_sums_for(const void *usage)
 {
-	if (unlikely(pg_add_s64_overflow(*sum, count, sum)))
-		dec_overflow();
-}
-
-static inline void
-add_amount(DecHalves *sum, Dec amount)
-{
-	dec_store(sum, dec_add(dec_load(sum), amount));
+	return sums_with(NULL, usage_state_for(usage));
 }
 
 /*
- * Adds an event (state, cost card, credit card, item, action, at, usage, variant,
- * sign) to the state. One without a usage or an instant is unpriced by both cards; one
- * without a sign counts once.
+ * Adds an event to a state, or to a new one where that is NULL, and returns the state
+ * that holds the sum. The event is a call's arguments (anything, cost card, credit
+ * card, item, action, at, usage, variant, sign, ...). One without a usage or an
+ * instant is unpriced by both cards; one without a sign counts once.
  */
-Datum
-meter_event_sums_add(PG_FUNCTION_ARGS)
+EventSums *
+event_sums_count(FunctionCallInfo fcinfo, EventCards *cards, EventSums *state)
 {
-	EventCards *cards = fcinfo->flinfo->fn_extra;
 	int64 sign = PG_ARGISNULL(8) ? 1 : PG_GETARG_INT16(8);
 	CostEvent event;
-	EventSums *state;
 	struct varlena *usage = PG_ARGISNULL(6) ? NULL : PG_GETARG_USAGE_PP(6);
 
-	if (unlikely(cards == NULL))
-		fcinfo->flinfo->fn_extra = cards =
-			MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(EventCards));
-	if (PG_ARGISNULL(0))
-		state = sums_with(NULL, usage_state_for(usage != NULL ? usage : usage_parse("{}", NULL)));
-	else
-		state = changeable(fcinfo, PG_GETARG_EVENT_SUMS_P(0));
-	add_count(&state->events, sign);
+	if (state == NULL)
+		state = event_sums_for(usage != NULL ? usage : usage_parse("{}", NULL));
+	event_sums_add_number(&state->events, sign);
 
 	if (unlikely(usage == NULL || PG_ARGISNULL(5)))
 	{
-		add_count(&state->unpriced_cost, sign);
-		add_count(&state->unpriced_credits, sign);
+		event_sums_add_number(&state->unpriced_cost, sign);
+		event_sums_add_number(&state->unpriced_credits, sign);
 	}
 	else
 	{
@@ -146,23 +108,34 @@ meter_event_sums_add(PG_FUNCTION_ARGS)
 			cost_read_item(fcinfo, 3, &event);
 			cost_read_variant(fcinfo, 7, &event);
 			if (likely(rate_event(fcinfo, 1, &cards->cost, &event, &amount) == COST_PRICED))
-				add_amount(&state->cost, amount);
+				event_sums_add_amount(&state->cost, amount);
 			else
-				add_count(&state->unpriced_cost, sign);
+				event_sums_add_number(&state->unpriced_cost, sign);
 		}
 		if (!PG_ARGISNULL(4))
 		{
 			cost_read_item(fcinfo, 4, &event);
 			cost_read_variant(fcinfo, 7, &event);
 			if (likely(rate_event(fcinfo, 2, &cards->credit, &event, &amount) == COST_PRICED))
-				add_amount(&state->credits, amount);
+				event_sums_add_amount(&state->credits, amount);
 			else
-				add_count(&state->unpriced_credits, sign);
+				event_sums_add_number(&state->unpriced_credits, sign);
 		}
 	}
-	if (likely(usage != NULL))
-		state = sums_add_usage(state, usage);
-	PG_RETURN_POINTER(state);
+	return likely(usage != NULL) ? event_sums_add_usage(state, usage) : state;
+}
+
+/* Adds an event (state, cost card, credit card, ...) to the state: see event_sums_count. */
+Datum
+meter_event_sums_add(PG_FUNCTION_ARGS)
+{
+	EventCards *cards = fcinfo->flinfo->fn_extra;
+
+	if (unlikely(cards == NULL))
+		fcinfo->flinfo->fn_extra = cards =
+			MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(EventCards));
+	PG_RETURN_POINTER(event_sums_count(
+		fcinfo, cards, PG_ARGISNULL(0) ? NULL : changeable(fcinfo, PG_GETARG_EVENT_SUMS_P(0))));
 }
 
 /* Rates an event that has an item with the card in an argument, which may be NULL. */
@@ -193,12 +166,12 @@ meter_event_sums_combine(PG_FUNCTION_ARGS)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
 	state = changeable(fcinfo, PG_GETARG_EVENT_SUMS_P(0));
 	other = PG_GETARG_EVENT_SUMS_P(1);
-	add_count(&state->events, other->events);
-	add_count(&state->unpriced_cost, other->unpriced_cost);
-	add_count(&state->unpriced_credits, other->unpriced_credits);
-	add_amount(&state->cost, dec_load(&other->cost));
-	add_amount(&state->credits, dec_load(&other->credits));
-	PG_RETURN_POINTER(sums_add_usage(state, usage_state_sum(&other->usage)));
+	event_sums_add_number(&state->events, other->events);
+	event_sums_add_number(&state->unpriced_cost, other->unpriced_cost);
+	event_sums_add_number(&state->unpriced_credits, other->unpriced_credits);
+	event_sums_add_amount(&state->cost, dec_load(&other->cost));
+	event_sums_add_amount(&state->credits, dec_load(&other->credits));
+	PG_RETURN_POINTER(event_sums_add_usage(state, usage_state_sum(&other->usage)));
 }
 
 /* Returns a state as a row of the roll-up has it. */
@@ -288,7 +261,7 @@ meter_event_sums_in(PG_FUNCTION_ARGS)
 	usage = usage_parse(p, fcinfo->context);
 	if (usage == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_POINTER(sums_add_usage(sums_with(&header, usage_state_for(usage)), usage));
+	PG_RETURN_POINTER(event_sums_add_usage(sums_with(&header, usage_state_for(usage)), usage));
 }
 
 /* Returns a state's text. */
@@ -325,7 +298,7 @@ meter_event_sums_recv(PG_FUNCTION_ARGS)
 	dec_store(&header.cost, dec_recv(in));
 	dec_store(&header.credits, dec_recv(in));
 	usage = usage_read_wire(in);
-	PG_RETURN_POINTER(sums_add_usage(sums_with(&header, usage_state_for(usage)), usage));
+	PG_RETURN_POINTER(event_sums_add_usage(sums_with(&header, usage_state_for(usage)), usage));
 }
 
 /* Returns a state's wire form. */

@@ -94,29 +94,16 @@ usage_open(UsageReader *reader, const void *usage)
 }
 
 /*
- * Reads the next entry; returns false behind the last one. It trusts the bytes: input
- * and recv let no others in.
+ * Reads a quantity into a bucket and returns what follows it. It trusts the bytes:
+ * input and recv let no others in.
  */
-static inline bool
-usage_next(UsageReader *reader, Bucket *bucket)
+static inline const uint8 *
+usage_read_quantity(const uint8 *p, Bucket *bucket)
 {
-	const uint8 *p = reader->next;
-	const uint8 *quantity;
-	uint64 u;
+	const uint8 *quantity = p;
+	uint64 u = *p++;
+	int64 value;
 
-	if (p >= reader->end)
-		return false;
-	bucket->unit = *p++;
-	if (unlikely(bucket->unit >= UNIT_CUSTOM))
-	{
-		bucket->name = (const char *) p;
-		bucket->name_length = bucket->unit - UNIT_CUSTOM;
-		bucket->unit = 0;
-		p += bucket->name_length;
-	}
-
-	quantity = p;
-	u = *p++;
 	if (u & 0x80)
 	{
 		int shift = 7;
@@ -130,22 +117,35 @@ usage_next(UsageReader *reader, Bucket *bucket)
 			shift += 7;
 		} while ((byte & 0x80) && shift < 63);
 		if (unlikely(byte & 0x80))
-		{
-			reader->next = usage_read_long(quantity, bucket);
-			return true;
-		}
+			return usage_read_long(quantity, bucket);
 	}
-	reader->next = p;
 
+	value = (int64) (u >> 2) ^ -(int64) ((u >> 1) & 1);
+	bucket->whole = (u & 1) == 0;
+	if (likely(bucket->whole))
+		bucket->count = value;
+	else
+		bucket->quantity = value;
+	return p;
+}
+
+/* Reads the next entry; returns false behind the last one. */
+static inline bool
+usage_next(UsageReader *reader, Bucket *bucket)
+{
+	const uint8 *p = reader->next;
+
+	if (p >= reader->end)
+		return false;
+	bucket->unit = *p++;
+	if (unlikely(bucket->unit >= UNIT_CUSTOM))
 	{
-		int64 value = (int64) (u >> 2) ^ -(int64) ((u >> 1) & 1);
-
-		bucket->whole = (u & 1) == 0;
-		if (likely(bucket->whole))
-			bucket->count = value;
-		else
-			bucket->quantity = value;
+		bucket->name = (const char *) p;
+		bucket->name_length = bucket->unit - UNIT_CUSTOM;
+		bucket->unit = 0;
+		p += bucket->name_length;
 	}
+	reader->next = usage_read_quantity(p, bucket);
 	return true;
 }
 

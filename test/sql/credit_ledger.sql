@@ -216,7 +216,7 @@ ANALYZE;
 CREATE FUNCTION pg_temp.rows_read() RETURNS bigint
 LANGUAGE sql AS $$
 SELECT sum(pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid))::bigint
-FROM pg_class WHERE oid IN ('meter.usage_daily'::regclass, 'meter.credit_grant'::regclass, 'meter.credit_allotment'::regclass)
+FROM pg_class WHERE oid IN ('meter.usage_day'::regclass, 'meter.credit_grant'::regclass, 'meter.credit_allotment'::regclass)
 $$;
 CREATE FUNCTION pg_temp.reads_others(view text, customer text) RETURNS boolean
 LANGUAGE plpgsql
@@ -228,11 +228,11 @@ BEGIN
 	EXECUTE format('SELECT count(*) FROM meter.%I WHERE customer_id = %L', view, customer);
 	RETURN pg_temp.rows_read() - read_before > (
 		SELECT count(*) * 2
-		FROM (SELECT customer_id FROM meter.usage_daily UNION ALL SELECT customer_id FROM meter.credit_grant UNION ALL SELECT customer_id FROM meter.credit_allotment) AS known
+		FROM (SELECT customer_id FROM meter.usage_day UNION ALL SELECT customer_id FROM meter.credit_grant UNION ALL SELECT customer_id FROM meter.credit_allotment) AS known
 		WHERE customer_id = customer);
 END
 $$;
-SELECT (SELECT count(*) FROM meter.usage_daily) > 30 * (SELECT count(*) FROM meter.usage_daily WHERE customer_id = 'c8') AS others;
+SELECT (SELECT count(*) FROM meter.usage_day) > 30 * (SELECT count(*) FROM meter.usage_day WHERE customer_id = 'c8') AS others;
 SELECT view, pg_temp.reads_others(view, 'c8')
 FROM unnest('{credit_lot,credit_account,credit_wallet,credit_balance,credit_lot_balance,credit_ledger,credit_ledger_event,credit_revenue,top_up_due}'::text[]) AS view;
 

@@ -152,10 +152,10 @@ INSERT INTO meter.rate (item, unit, price, valid, precedence) VALUES ('i', '*', 
 UPDATE meter.rate SET price = 8 WHERE item = 'j';
 INSERT INTO meter.rate (item, unit, price) VALUES ('new', '*', 1), ('k', '*', 1);
 SELECT customer_id, item, since, until FROM meter.usage_mark ORDER BY item, since;
-SELECT customer, usage_date, events, cost FROM pg_temp.by_day WHERE customer = 'berlin' ORDER BY usage_date;
+SELECT customer, usage_date, events, cost FROM pg_temp.by_day WHERE customer = 'berlin' ORDER BY usage_date, cost;
 SELECT * FROM meter.audit();
 CALL pg_temp.refresh_all();
-SELECT customer, usage_date, events, cost FROM pg_temp.by_day WHERE customer = 'berlin' ORDER BY usage_date;
+SELECT customer, usage_date, events, cost FROM pg_temp.by_day WHERE customer = 'berlin' ORDER BY usage_date, cost;
 SELECT * FROM meter.audit();
 
 -- So are zones: no event may cross the horizon.
@@ -179,13 +179,14 @@ INSERT INTO meter.customer_zone (customer_id, timezone) VALUES ('near', 'America
 INSERT INTO meter.usage_mark DEFAULT VALUES;
 CREATE TEMP TABLE before AS TABLE meter.usage_by_day;
 CREATE TEMP TABLE days_before AS TABLE meter.cost_by_day;
+CREATE TEMP VIEW cost_daily AS SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits FROM meter.usage_day;
 CREATE TEMP TABLE months_before AS TABLE meter.cost_by_month;
 SELECT count(*) > 0 AS purged_days FROM before WHERE usage_date < '2020-03-03';
 (TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
 CALL pg_temp.refresh_all();
 (TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
 (TABLE meter.usage_daily EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_daily);
-(TABLE meter.cost_daily EXCEPT TABLE pg_temp.days_before) UNION ALL (TABLE pg_temp.days_before EXCEPT TABLE meter.cost_daily);
+(TABLE pg_temp.cost_daily EXCEPT TABLE pg_temp.days_before) UNION ALL (TABLE pg_temp.days_before EXCEPT TABLE pg_temp.cost_daily);
 (TABLE meter.cost_monthly EXCEPT TABLE pg_temp.months_before) UNION ALL (TABLE pg_temp.months_before EXCEPT TABLE meter.cost_monthly);
 -- And marks of what was used on them, which a restore may make, stop short of them.
 INSERT INTO meter.usage_mark (customer_id) SELECT DISTINCT customer_id FROM before;
@@ -194,7 +195,7 @@ INSERT INTO meter.usage_mark (action) VALUES ('chat');
 (TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
 CALL pg_temp.refresh_all();
 (TABLE meter.usage_daily EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_daily);
-(TABLE meter.cost_daily EXCEPT TABLE pg_temp.days_before) UNION ALL (TABLE pg_temp.days_before EXCEPT TABLE meter.cost_daily);
+(TABLE pg_temp.cost_daily EXCEPT TABLE pg_temp.days_before) UNION ALL (TABLE pg_temp.days_before EXCEPT TABLE pg_temp.cost_daily);
 (TABLE meter.cost_monthly EXCEPT TABLE pg_temp.months_before) UNION ALL (TABLE pg_temp.months_before EXCEPT TABLE meter.cost_monthly);
 
 -- A later purge: events that came too late for the former one stay listed, until it has passed the day they came on.
