@@ -568,8 +568,7 @@ DECLARE
 BEGIN
 	/*
 	 * Maintenance, with its memory: the clause above ends it with the function. All
-	 * events would be sorted to merge them with a few zones; and a plan that is kept
-	 * could have been made for a usage_day without rows, and read all of it for each day.
+	 * events would be sorted to merge them with a few zones.
 	 */
 	PERFORM set_config('work_mem', current_setting('maintenance_work_mem'), true);
 	/* One statement: the horizon is that of the very snapshot that the events are read with. */
@@ -594,25 +593,20 @@ BEGIN
 		SELECT
 			customer_id, usage_date,
 			(sums).cost, (sums).credits, (sums).events, (sums).unpriced_cost, (sums).unpriced_credits, (sums).breakdown,
-			summed.counted,
-			(SELECT day.ctid FROM meter.usage_day AS day WHERE day.customer_id = summed.customer_id AND day.usage_date = summed.usage_date) AS place
+			summed.counted
 		FROM summed
 		ORDER BY customer_id COLLATE "C", usage_date
 	), added_day AS (
-		INSERT INTO meter.usage_day (customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits, breakdown)
+		INSERT INTO meter.usage_day AS day (customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits, breakdown)
 		SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits, breakdown
 		FROM rated_day
-		WHERE place IS NULL
-	), merged_day AS (
-		UPDATE meter.usage_day AS day
-		SET cost = trim_scale(day.cost + rated_day.cost),
-			credits = trim_scale(day.credits + rated_day.credits),
-			events = day.events + rated_day.events,
-			unpriced_cost = day.unpriced_cost + rated_day.unpriced_cost,
-			unpriced_credits = day.unpriced_credits + rated_day.unpriced_credits,
-			breakdown = meter.add(day.breakdown, rated_day.breakdown)
-		FROM rated_day
-		WHERE day.ctid = rated_day.place
+		ON CONFLICT (customer_id, usage_date) DO UPDATE
+		SET cost = trim_scale(day.cost + excluded.cost),
+			credits = trim_scale(day.credits + excluded.credits),
+			events = day.events + excluded.events,
+			unpriced_cost = day.unpriced_cost + excluded.unpriced_cost,
+			unpriced_credits = day.unpriced_credits + excluded.unpriced_credits,
+			breakdown = meter.add(day.breakdown, excluded.breakdown)
 	), added_month AS (
 		INSERT INTO meter.cost_monthly AS monthly (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits)
 		SELECT customer_id, meter.month_start(usage_date) AS usage_month, trim_scale(sum(cost)), trim_scale(sum(credits)), sum(events), sum(unpriced_cost), sum(unpriced_credits)

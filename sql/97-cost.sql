@@ -3,7 +3,7 @@
  * of the customer's calendar, and in the currency of reports.
  *
  * Reports only add, so they read the parts of the roll-up unmerged, and those that need
- * no item read the customers' days alone. Where card cost is in the currency of reports,
+ * no item read the customers' months alone. Where card cost is in the currency of reports,
  * coarse ones add up to fine ones exactly; an exchange settles each report's own rows to
  * 12 digits.
  */
@@ -136,14 +136,14 @@ CREATE VIEW meter.customer_cost AS
 WITH used AS NOT MATERIALIZED (
 	SELECT
 		customer_id,
-		meter.month_start(usage_date) AS month,
+		usage_month AS month,
 		item,
 		sum(events) AS events,
 		sum(usage) AS usage,
 		sum(cost) AS cost,
 		sum(unpriced_cost) AS unpriced_events
-	FROM meter.usage_part
-	GROUP BY customer_id, month, item
+	FROM meter.usage_month_part
+	GROUP BY customer_id, usage_month, item
 )
 SELECT
 	used.customer_id,
@@ -219,7 +219,7 @@ CREATE VIEW meter.customer_action_cost AS
 WITH used AS NOT MATERIALIZED (
 	SELECT
 		customer_id,
-		meter.month_start(usage_date) AS month,
+		usage_month AS month,
 		action,
 		sum(usage -> 'actions') AS attempts,
 		sum(usage -> 'actions') FILTER (WHERE outcome IS NULL OR outcome = 'success') AS completed,
@@ -228,9 +228,9 @@ WITH used AS NOT MATERIALIZED (
 		sum(cost) FILTER (WHERE outcome <> 'success') AS failure_cost,
 		sum(credits) AS credits,
 		sum(unpriced_cost) AS unpriced_events
-	FROM meter.usage_part
+	FROM meter.usage_month_part
 	WHERE action IS NOT NULL
-	GROUP BY customer_id, month, action
+	GROUP BY customer_id, usage_month, action
 ), exchanged AS NOT MATERIALIZED (
 	SELECT
 		used.customer_id,
