@@ -45,6 +45,19 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE WHEN octet_length(event_id) <= 950 THEN event_id ELSE md5(event_id) END || '~void';
 COMMENT ON FUNCTION meter.reversal_id(text) IS 'The id of the reversal of an event: its id and ~void. A very long id is its MD5.';
 
+/* What senders call their events is theirs: no name of one keeps another event from being taken back. */
+CREATE FUNCTION meter.reversal_id(customer_id text, event_id text, audit_id bigint) RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT meter.reversal_id(reversal_id.event_id)
+		|| CASE
+			WHEN EXISTS (SELECT FROM meter.usage_event AS taken WHERE taken.customer_id = reversal_id.customer_id AND taken.event_id = meter.reversal_id(reversal_id.event_id))
+			THEN '~' || reversal_id.audit_id
+			ELSE ''
+		END;
+END;
+COMMENT ON FUNCTION meter.reversal_id(text, text, bigint) IS 'The same where no other event of the customer has that id; else with ~ and the number of the operation behind it.';
+
 CREATE FUNCTION meter.replacement_id(event_id text, audit_id bigint) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE WHEN octet_length(event_id) <= 950 THEN regexp_replace(event_id, '~[0-9]+$', '') ELSE md5(event_id) END || '~' || audit_id;
@@ -120,7 +133,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	reversal CONSTANT text := meter.reversal_id(event.event_id);
+	reversal CONSTANT text := meter.reversal_id(event.customer_id, event.event_id, audit_id);
 BEGIN
 	/* Of two sessions the later one waits for the earlier one's transaction here. */
 	INSERT INTO meter.correction (customer_id, event_id, reversal, replacement, audit_id)
@@ -236,8 +249,8 @@ BEGIN
 		min(event.occurred_at),
 		max(event.occurred_at),
 		sum(event.usage),
-		coalesce(meter.total_cost((SELECT meter.card('cost')), event.item, event.occurred_at, event.usage, event.variant), 0),
-		count(*) FILTER (WHERE meter.unpriced((SELECT meter.card('cost')), event.item, event.occurred_at, event.usage, event.variant))
+		coalesce(meter.total_cost((SELECT card.cost FROM meter.event_card AS card), event.item, event.occurred_at, event.usage, event.variant), 0),
+		count(*) FILTER (WHERE meter.unpriced((SELECT card.cost FROM meter.event_card AS card), event.item, event.occurred_at, event.usage, event.variant))
 	FROM meter.event_net AS event
 	WHERE (preview_void.customer_id IS NULL OR event.customer_id = preview_void.customer_id)
 		AND (preview_void.item IS NULL OR event.item = preview_void.item)
@@ -273,7 +286,7 @@ BEGIN
 
 	WITH reversed AS (
 		INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags, sign, reverses)
-		SELECT event.customer_id, meter.reversal_id(event.event_id), event.occurred_at, event.item, meter.negate(event.usage), event.action, event.variant, event.outcome, event.request_class, event.user_id, event.workflow_id, event.tags, -1, event.event_id
+		SELECT event.customer_id, meter.reversal_id(event.customer_id, event.event_id, void_events.audit_id), event.occurred_at, event.item, meter.negate(event.usage), event.action, event.variant, event.outcome, event.request_class, event.user_id, event.workflow_id, event.tags, -1, event.event_id
 		FROM meter.event_net AS event
 		WHERE (void_events.customer_id IS NULL OR event.customer_id = void_events.customer_id)
 			AND (void_events.item IS NULL OR event.item = void_events.item)
@@ -382,11 +395,11 @@ AS $$
 BEGIN
 	EXECUTE format('GRANT SELECT, INSERT (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags, sign, reverses) ON meter.usage_event TO %s', role);
 	EXECUTE format('GRANT SELECT, INSERT, UPDATE (replacement, restored_by) ON meter.correction TO %s', role);
-	EXECUTE format('GRANT SELECT ON meter.horizon, meter.customer_zone_span TO %s', role);
+	EXECUTE format('GRANT SELECT ON meter.event_net, meter.event_card, meter.horizon, meter.customer_zone_span TO %s', role);
 	EXECUTE format('GRANT SELECT (timezone) ON meter.setting TO %s', role);
 	EXECUTE format('GRANT SELECT, INSERT (operation, customer_id, reason, detail), UPDATE (detail) ON meter.audit_log TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.void_event(text, text, text), meter.amend_event(text, text, jsonb, text), meter.resolve_event(text, text, text, text), meter.preview_void(text, tstzrange, text), meter.void_events(text, text, tstzrange, text), meter.restore_events(bigint, text), meter.reverse_event(meter.usage_event, bigint, text) TO %s', role);
 END
 $$;
-COMMENT ON FUNCTION meter.allow_correcting(regrole) IS 'Grants a role what it takes to void, amend, resolve and restore events.';
+COMMENT ON FUNCTION meter.allow_correcting(regrole) IS 'Grants a role what it takes to void, amend, resolve and restore events, one by one and by filter, with a preview.';
 REVOKE ALL ON FUNCTION meter.void_event(text, text, text), meter.amend_event(text, text, jsonb, text), meter.resolve_event(text, text, text, text), meter.preview_void(text, tstzrange, text), meter.void_events(text, text, tstzrange, text), meter.restore_events(bigint, text), meter.reverse_event(meter.usage_event, bigint, text), meter.allow_correcting(regrole) FROM PUBLIC;

@@ -500,7 +500,7 @@ AS $$
 BEGIN
 	EXECUTE format('GRANT SELECT, INSERT (customer_id, grant_id, credit_type, kind, amount, pool, priority, valid, paid, currency, rollover_max, rollover_until, event_id, note), UPDATE (void_reason, note) ON meter.credit_grant TO %s', role);
 	EXECUTE format('GRANT SELECT, INSERT (customer_id, allotment_id, credit_type, amount, pool, priority, anchor, every, valid, rollover_max, rollover_percent, rollover_periods, note), UPDATE (ended_on, end_reason, note) ON meter.credit_allotment TO %s', role);
-	EXECUTE format('GRANT SELECT ON meter.usage_event, meter.correction, meter.action, meter.event_card TO %s', role);
+	EXECUTE format('GRANT SELECT ON meter.usage_event, meter.correction, meter.action, meter.event_card, meter.horizon TO %s', role);
 	EXECUTE format('GRANT SELECT, INSERT (operation, customer_id, reason, detail) ON meter.audit_log TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.grant_credits(text, text, text, numeric, daterange, text, text, integer, numeric, text, numeric, date, text, text), meter.void_grant(text, text, text), meter.end_allotment(text, text, text, date), meter.refund_event(text, text, text, daterange, integer) TO %s', role);
 END
