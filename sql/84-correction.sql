@@ -156,8 +156,13 @@ END
 $$;
 COMMENT ON FUNCTION meter.reverse_event(meter.usage_event, bigint, text) IS 'Stores the reversal of an event, as a part of an operation in meter.audit_log, and returns its id. A second one is an error, and so is one of a purged day.';
 
+/*
+ * What corrects works with the owner's rights: so whoever may correct can neither take
+ * back what was never used, nor change what meter.audit_log says of it.
+ */
 CREATE FUNCTION meter.void_event(customer_id text, event_id text, reason text) RETURNS text
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -175,6 +180,7 @@ COMMENT ON FUNCTION meter.void_event(text, text, text) IS 'Takes an event back, 
 
 CREATE FUNCTION meter.amend_event(customer_id text, event_id text, changes jsonb, reason text) RETURNS text
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -207,6 +213,7 @@ COMMENT ON FUNCTION meter.amend_event(text, text, jsonb, text) IS 'Puts a change
 
 CREATE FUNCTION meter.resolve_event(customer_id text, event_id text, outcome text, reason text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -238,6 +245,7 @@ COMMENT ON FUNCTION meter.resolve_event(text, text, text, text) IS 'Gives an eve
 CREATE FUNCTION meter.preview_void(customer_id text DEFAULT NULL, during tstzrange DEFAULT NULL, item text DEFAULT NULL)
 	RETURNS TABLE (of_customer text, of_item text, events bigint, first_at timestamptz, last_at timestamptz, usage meter.usage, cost numeric, unpriced_cost bigint)
 LANGUAGE plpgsql STABLE
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -265,6 +273,7 @@ COMMENT ON FUNCTION meter.preview_void(text, tstzrange, text) IS 'What meter.voi
 
 CREATE FUNCTION meter.void_events(reason text, customer_id text DEFAULT NULL, during tstzrange DEFAULT NULL, item text DEFAULT NULL, OUT audit_id bigint, OUT events bigint) RETURNS record
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -327,6 +336,7 @@ COMMENT ON FUNCTION meter.void_events(text, text, tstzrange, text) IS 'Takes bac
 
 CREATE FUNCTION meter.restore_events(audit_id bigint, reason text) RETURNS bigint
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -393,13 +403,9 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	EXECUTE format('GRANT SELECT, INSERT (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags, sign, reverses) ON meter.usage_event TO %s', role);
-	EXECUTE format('GRANT SELECT, INSERT, UPDATE (replacement, restored_by) ON meter.correction TO %s', role);
-	EXECUTE format('GRANT SELECT ON meter.event_net, meter.event_card, meter.horizon, meter.customer_zone_span TO %s', role);
-	EXECUTE format('GRANT SELECT (timezone) ON meter.setting TO %s', role);
-	EXECUTE format('GRANT SELECT, INSERT (operation, customer_id, reason, detail), UPDATE (detail) ON meter.audit_log TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.void_event(text, text, text), meter.amend_event(text, text, jsonb, text), meter.resolve_event(text, text, text, text), meter.preview_void(text, tstzrange, text), meter.void_events(text, text, tstzrange, text), meter.restore_events(bigint, text), meter.reverse_event(meter.usage_event, bigint, text) TO %s', role);
+	EXECUTE format('GRANT SELECT ON meter.usage_event, meter.event_net, meter.correction, meter.audit_log TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.void_event(text, text, text), meter.amend_event(text, text, jsonb, text), meter.resolve_event(text, text, text, text), meter.preview_void(text, tstzrange, text), meter.void_events(text, text, tstzrange, text), meter.restore_events(bigint, text) TO %s', role);
 END
 $$;
-COMMENT ON FUNCTION meter.allow_correcting(regrole) IS 'Grants a role what it takes to void, amend, resolve and restore events, one by one and by filter, with a preview.';
+COMMENT ON FUNCTION meter.allow_correcting(regrole) IS 'Grants a role what it takes to void, amend, resolve and restore events, one by one and by filter, with a preview, and to read events, corrections and meter.audit_log. It writes none of these but by the functions.';
 REVOKE ALL ON FUNCTION meter.void_event(text, text, text), meter.amend_event(text, text, jsonb, text), meter.resolve_event(text, text, text, text), meter.preview_void(text, tstzrange, text), meter.void_events(text, text, tstzrange, text), meter.restore_events(bigint, text), meter.reverse_event(meter.usage_event, bigint, text), meter.allow_correcting(regrole) FROM PUBLIC;
