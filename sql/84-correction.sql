@@ -141,13 +141,13 @@ BEGIN
 	ON CONFLICT (customer_id, event_id) DO NOTHING;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'event "%" has been taken back already', event.event_id
-			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Another session did it at the same time.';
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Another session did it at the same time.', HINT = 'meter.audit_log says who and why; meter.restore_events undoes a void.';
 	END IF;
 	/* The horizon stays where it is from here on. */
 	PERFORM meter.check_day(event.customer_id, event.event_id, event.occurred_at);
 	IF NOT EXISTS (SELECT FROM meter.usage_event AS stored WHERE stored.customer_id = event.customer_id AND stored.event_id = event.event_id) THEN
 		RAISE EXCEPTION 'customer "%" has no event "%" any more', event.customer_id, event.event_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'The customer was erased at the same time.';
 	END IF;
 	INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags, sign, reverses)
 	VALUES (event.customer_id, reversal, event.occurred_at, event.item, meter.negate(event.usage), event.action, event.variant, event.outcome, event.request_class, event.user_id, event.workflow_id, event.tags, -1, event.event_id);
@@ -355,7 +355,7 @@ BEGIN
 	END IF;
 	IF NOT EXISTS (SELECT FROM meter.correction WHERE correction.audit_id = restore_events.audit_id AND restored_by IS NULL) THEN
 		RAISE EXCEPTION 'operation % has nothing left to restore', restore_events.audit_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'It was undone already, or took back no event: meter.audit_log says which.';
 	END IF;
 
 	INSERT INTO meter.audit_log (operation, customer_id, reason, detail)
@@ -377,7 +377,7 @@ BEGIN
 
 	IF events < (SELECT count(*) FROM meter.correction WHERE restored_by = restoring AND correction.audit_id = restore_events.audit_id) THEN
 		RAISE EXCEPTION 'operation % took back events that are purged', restore_events.audit_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'What was counted before the horizon stays. Record an event of today that makes up for it.';
 	END IF;
 	PERFORM meter.check_day(copy.customer_id, copy.event_id, copy.occurred_at)
 	FROM meter.correction
