@@ -127,7 +127,7 @@ DECLARE
 BEGIN
 	IF jsonb_typeof(event) IS DISTINCT FROM 'object' THEN
 		RAISE EXCEPTION 'the event is no JSON object'
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Send {"customer_id": "acme", "event_id": "req-1", "occurred_at": "2026-09-23T08:15:00Z", "item": "openai/gpt-4o", "usage": {"input_tokens": 1200}}.';
 	END IF;
 
 	/* CloudEvents 1.0: the content is in data; what the envelope says as well counts where data does not say it. */
@@ -142,11 +142,11 @@ BEGIN
 		END IF;
 		IF jsonb_typeof(event -> 'data') IS DISTINCT FROM 'object' THEN
 			RAISE EXCEPTION 'data is no JSON object'
-				USING ERRCODE = 'invalid_parameter_value';
+				USING ERRCODE = 'invalid_parameter_value', HINT = 'Send the content in data, as {"item": "openai/gpt-4o", "usage": {"input_tokens": 1200}}.';
 		END IF;
 		IF coalesce(event ->> 'id', '') = '' OR coalesce(event ->> 'source', '') = '' THEN
 			RAISE EXCEPTION 'the event has no id and source'
-				USING ERRCODE = 'invalid_parameter_value';
+				USING ERRCODE = 'invalid_parameter_value', HINT = 'CloudEvents 1.0 requires both: together they are the event_id.';
 		END IF;
 		/* Only both together are unique. A source is a URI reference, and has no space. */
 		content := jsonb_strip_nulls(jsonb_build_object(
@@ -172,14 +172,14 @@ BEGIN
 		AND NOT (jsonb_typeof(value) = 'number' AND key LIKE '%\_id');
 	IF malformed IS NOT NULL THEN
 		RAISE EXCEPTION 'field % is no string', malformed
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Only usage and tags are objects; ids may be numbers, too.';
 	END IF;
 	SELECT string_agg(name, ', ' ORDER BY place) INTO malformed
 	FROM unnest('{customer_id,event_id,occurred_at,usage}'::text[]) WITH ORDINALITY AS needed (name, place)
 	WHERE coalesce(content ->> name, '') = '';
 	IF malformed IS NOT NULL THEN
 		RAISE EXCEPTION 'the event has no %', malformed
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'An event has a customer_id, an event_id, an occurred_at and a usage, which may be {}.';
 	END IF;
 	IF content ->> 'occurred_at' !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$' THEN
 		RAISE EXCEPTION 'occurred_at % is no instant', quote_literal(content ->> 'occurred_at')
@@ -214,10 +214,11 @@ DECLARE
 	stored integer[];
 	one record;
 	event meter.usage_event;
+	hint text;
 BEGIN
 	IF jsonb_typeof(events) IS DISTINCT FROM 'array' THEN
 		RAISE EXCEPTION 'the batch is no JSON array'
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Send [event, event, ...]; one event alone is an array of one.';
 	END IF;
 
 	/* All at once, in the order of the key, so that two batches cannot wait for each other. */
@@ -284,14 +285,15 @@ BEGIN
 			outcome := meter.record(event.customer_id, event.event_id, event.occurred_at, event.item, event.usage, event.action, event.variant, event.outcome, event.request_class, event.user_id, event.workflow_id, event.tags);
 			reason := NULL;
 		EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
+			GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
 			outcome := 'refused';
-			reason := SQLERRM;
+			reason := concat_ws('. ', SQLERRM, nullif(hint, ''));
 		END;
 		RETURN NEXT;
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION meter.record_batch(jsonb) IS 'Records an array of events, each as meter.read_event takes it, CloudEvents 1.0 included. Returns a row an event, in any order: its place in the array from 1, its ids, and what became of it: stored, duplicate, conflict or too late, as meter.record says, or refused, with the reason, where no event could be made of it. One bad event does not keep the others out. Only something that is no array is an error.';
+COMMENT ON FUNCTION meter.record_batch(jsonb) IS 'Records an array of events, each as meter.read_event takes it, CloudEvents 1.0 included. Returns a row an event, in any order: its place in the array from 1, its ids, and what became of it: stored, duplicate, conflict or too late, as meter.record says, or refused, with the reason and, where there is one, what to do, where no event could be made of it. One bad event does not keep the others out. Only something that is no array is an error.';
 
 CREATE FUNCTION meter.allow_recording(role regrole) RETURNS void
 LANGUAGE plpgsql

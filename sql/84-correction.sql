@@ -45,6 +45,19 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE WHEN octet_length(event_id) <= 950 THEN event_id ELSE md5(event_id) END || '~void';
 COMMENT ON FUNCTION meter.reversal_id(text) IS 'The id of the reversal of an event: its id and ~void. A very long id is its MD5.';
 
+/* What senders call their events is theirs: no name of one keeps another event from being taken back. */
+CREATE FUNCTION meter.reversal_id(customer_id text, event_id text, audit_id bigint) RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT meter.reversal_id(reversal_id.event_id)
+		|| CASE
+			WHEN EXISTS (SELECT FROM meter.usage_event AS taken WHERE taken.customer_id = reversal_id.customer_id AND taken.event_id = meter.reversal_id(reversal_id.event_id))
+			THEN '~' || reversal_id.audit_id
+			ELSE ''
+		END;
+END;
+COMMENT ON FUNCTION meter.reversal_id(text, text, bigint) IS 'The same where no other event of the customer has that id; else with ~ and the number of the operation behind it.';
+
 CREATE FUNCTION meter.replacement_id(event_id text, audit_id bigint) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE WHEN octet_length(event_id) <= 950 THEN regexp_replace(event_id, '~[0-9]+$', '') ELSE md5(event_id) END || '~' || audit_id;
@@ -120,7 +133,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	reversal CONSTANT text := meter.reversal_id(event.event_id);
+	reversal CONSTANT text := meter.reversal_id(event.customer_id, event.event_id, audit_id);
 BEGIN
 	/* Of two sessions the later one waits for the earlier one's transaction here. */
 	INSERT INTO meter.correction (customer_id, event_id, reversal, replacement, audit_id)
@@ -128,13 +141,13 @@ BEGIN
 	ON CONFLICT (customer_id, event_id) DO NOTHING;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'event "%" has been taken back already', event.event_id
-			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Another session did it at the same time.';
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Another session did it at the same time.', HINT = 'meter.audit_log says who and why; meter.restore_events undoes a void.';
 	END IF;
 	/* The horizon stays where it is from here on. */
 	PERFORM meter.check_day(event.customer_id, event.event_id, event.occurred_at);
 	IF NOT EXISTS (SELECT FROM meter.usage_event AS stored WHERE stored.customer_id = event.customer_id AND stored.event_id = event.event_id) THEN
 		RAISE EXCEPTION 'customer "%" has no event "%" any more', event.customer_id, event.event_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = 'The customer was erased at the same time.';
 	END IF;
 	INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags, sign, reverses)
 	VALUES (event.customer_id, reversal, event.occurred_at, event.item, meter.negate(event.usage), event.action, event.variant, event.outcome, event.request_class, event.user_id, event.workflow_id, event.tags, -1, event.event_id);
@@ -143,8 +156,13 @@ END
 $$;
 COMMENT ON FUNCTION meter.reverse_event(meter.usage_event, bigint, text) IS 'Stores the reversal of an event, as a part of an operation in meter.audit_log, and returns its id. A second one is an error, and so is one of a purged day.';
 
+/*
+ * What corrects works with the owner's rights: so whoever may correct can neither take
+ * back what was never used, nor change what meter.audit_log says of it.
+ */
 CREATE FUNCTION meter.void_event(customer_id text, event_id text, reason text) RETURNS text
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -162,6 +180,7 @@ COMMENT ON FUNCTION meter.void_event(text, text, text) IS 'Takes an event back, 
 
 CREATE FUNCTION meter.amend_event(customer_id text, event_id text, changes jsonb, reason text) RETURNS text
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -194,6 +213,7 @@ COMMENT ON FUNCTION meter.amend_event(text, text, jsonb, text) IS 'Puts a change
 
 CREATE FUNCTION meter.resolve_event(customer_id text, event_id text, outcome text, reason text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -225,6 +245,7 @@ COMMENT ON FUNCTION meter.resolve_event(text, text, text, text) IS 'Gives an eve
 CREATE FUNCTION meter.preview_void(customer_id text DEFAULT NULL, during tstzrange DEFAULT NULL, item text DEFAULT NULL)
 	RETURNS TABLE (of_customer text, of_item text, events bigint, first_at timestamptz, last_at timestamptz, usage meter.usage, cost numeric, unpriced_cost bigint)
 LANGUAGE plpgsql STABLE
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -236,8 +257,8 @@ BEGIN
 		min(event.occurred_at),
 		max(event.occurred_at),
 		sum(event.usage),
-		coalesce(meter.total_cost((SELECT meter.card('cost')), event.item, event.occurred_at, event.usage, event.variant), 0),
-		count(*) FILTER (WHERE meter.unpriced((SELECT meter.card('cost')), event.item, event.occurred_at, event.usage, event.variant))
+		coalesce(meter.total_cost((SELECT card.cost FROM meter.event_card AS card), event.item, event.occurred_at, event.usage, event.variant), 0),
+		count(*) FILTER (WHERE meter.unpriced((SELECT card.cost FROM meter.event_card AS card), event.item, event.occurred_at, event.usage, event.variant))
 	FROM meter.event_net AS event
 	WHERE (preview_void.customer_id IS NULL OR event.customer_id = preview_void.customer_id)
 		AND (preview_void.item IS NULL OR event.item = preview_void.item)
@@ -252,6 +273,7 @@ COMMENT ON FUNCTION meter.preview_void(text, tstzrange, text) IS 'What meter.voi
 
 CREATE FUNCTION meter.void_events(reason text, customer_id text DEFAULT NULL, during tstzrange DEFAULT NULL, item text DEFAULT NULL, OUT audit_id bigint, OUT events bigint) RETURNS record
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -273,7 +295,7 @@ BEGIN
 
 	WITH reversed AS (
 		INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags, sign, reverses)
-		SELECT event.customer_id, meter.reversal_id(event.event_id), event.occurred_at, event.item, meter.negate(event.usage), event.action, event.variant, event.outcome, event.request_class, event.user_id, event.workflow_id, event.tags, -1, event.event_id
+		SELECT event.customer_id, meter.reversal_id(event.customer_id, event.event_id, void_events.audit_id), event.occurred_at, event.item, meter.negate(event.usage), event.action, event.variant, event.outcome, event.request_class, event.user_id, event.workflow_id, event.tags, -1, event.event_id
 		FROM meter.event_net AS event
 		WHERE (void_events.customer_id IS NULL OR event.customer_id = void_events.customer_id)
 			AND (void_events.item IS NULL OR event.item = void_events.item)
@@ -314,6 +336,7 @@ COMMENT ON FUNCTION meter.void_events(text, text, tstzrange, text) IS 'Takes bac
 
 CREATE FUNCTION meter.restore_events(audit_id bigint, reason text) RETURNS bigint
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -332,7 +355,7 @@ BEGIN
 	END IF;
 	IF NOT EXISTS (SELECT FROM meter.correction WHERE correction.audit_id = restore_events.audit_id AND restored_by IS NULL) THEN
 		RAISE EXCEPTION 'operation % has nothing left to restore', restore_events.audit_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'It was undone already, or took back no event: meter.audit_log says which.';
 	END IF;
 
 	INSERT INTO meter.audit_log (operation, customer_id, reason, detail)
@@ -354,7 +377,7 @@ BEGIN
 
 	IF events < (SELECT count(*) FROM meter.correction WHERE restored_by = restoring AND correction.audit_id = restore_events.audit_id) THEN
 		RAISE EXCEPTION 'operation % took back events that are purged', restore_events.audit_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'What was counted before the horizon stays. Record an event of today that makes up for it.';
 	END IF;
 	PERFORM meter.check_day(copy.customer_id, copy.event_id, copy.occurred_at)
 	FROM meter.correction
@@ -380,13 +403,9 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	EXECUTE format('GRANT SELECT, INSERT (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags, sign, reverses) ON meter.usage_event TO %s', role);
-	EXECUTE format('GRANT SELECT, INSERT, UPDATE (replacement, restored_by) ON meter.correction TO %s', role);
-	EXECUTE format('GRANT SELECT ON meter.horizon, meter.customer_zone_span TO %s', role);
-	EXECUTE format('GRANT SELECT (timezone) ON meter.setting TO %s', role);
-	EXECUTE format('GRANT SELECT, INSERT (operation, customer_id, reason, detail), UPDATE (detail) ON meter.audit_log TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.void_event(text, text, text), meter.amend_event(text, text, jsonb, text), meter.resolve_event(text, text, text, text), meter.preview_void(text, tstzrange, text), meter.void_events(text, text, tstzrange, text), meter.restore_events(bigint, text), meter.reverse_event(meter.usage_event, bigint, text) TO %s', role);
+	EXECUTE format('GRANT SELECT ON meter.usage_event, meter.event_net, meter.correction, meter.audit_log TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.void_event(text, text, text), meter.amend_event(text, text, jsonb, text), meter.resolve_event(text, text, text, text), meter.preview_void(text, tstzrange, text), meter.void_events(text, text, tstzrange, text), meter.restore_events(bigint, text) TO %s', role);
 END
 $$;
-COMMENT ON FUNCTION meter.allow_correcting(regrole) IS 'Grants a role what it takes to void, amend, resolve and restore events.';
+COMMENT ON FUNCTION meter.allow_correcting(regrole) IS 'Grants a role what it takes to void, amend, resolve and restore events, one by one and by filter, with a preview, and to read events, corrections and meter.audit_log. It writes none of these but by the functions.';
 REVOKE ALL ON FUNCTION meter.void_event(text, text, text), meter.amend_event(text, text, jsonb, text), meter.resolve_event(text, text, text, text), meter.preview_void(text, tstzrange, text), meter.void_events(text, text, tstzrange, text), meter.restore_events(bigint, text), meter.reverse_event(meter.usage_event, bigint, text), meter.allow_correcting(regrole) FROM PUBLIC;

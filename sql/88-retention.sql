@@ -315,7 +315,7 @@ BEGIN
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 	IF batch_events IS NULL OR batch_events < 1 THEN
 		RAISE EXCEPTION 'a batch of % events is none', coalesce(batch_events::text, 'null')
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave batch_events out for 100000.';
 	END IF;
 	IF before IS NULL OR NOT isfinite(before) OR before < '1970-01-01' OR before >= '10000-01-01' THEN
 		RAISE EXCEPTION 'nothing can be purged before %', coalesce(before::text, 'null')
@@ -496,7 +496,7 @@ BEGIN
 	END LOOP;
 	IF rows_of_all = 0 THEN
 		RAISE EXCEPTION 'customer "%" is not there', customer_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the customer_id as events have it. One that was erased already has a pseudonym.';
 	END IF;
 
 	INSERT INTO meter.audit_log (operation, customer_id, reason, detail)

@@ -392,7 +392,7 @@ DECLARE
 BEGIN
 	IF reason IS NULL THEN
 		RAISE EXCEPTION 'a void needs a reason'
-			USING ERRCODE = 'null_value_not_allowed';
+			USING ERRCODE = 'null_value_not_allowed', HINT = 'meter.void_grant(customer_id, grant_id, reason): any text.';
 	END IF;
 	UPDATE meter.credit_grant AS voided
 	SET void_reason = reason
@@ -418,7 +418,7 @@ DECLARE
 BEGIN
 	IF reason IS NULL THEN
 		RAISE EXCEPTION 'an end needs a reason'
-			USING ERRCODE = 'null_value_not_allowed';
+			USING ERRCODE = 'null_value_not_allowed', HINT = 'meter.end_allotment(customer_id, allotment_id, reason): any text.';
 	END IF;
 	UPDATE meter.credit_allotment AS ended
 	SET end_reason = reason, ended_on = coalesce(ended_on, ended.ended_on)
@@ -427,7 +427,7 @@ BEGIN
 	RETURNING ended.ended_on INTO last_date;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'customer "%" has no allotment "%"', customer_id, allotment_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'meter.credit_allotment has them; a single grant is voided by meter.void_grant, and a plan''s lots end with the subscription.';
 	END IF;
 	RETURN last_date;
 END
@@ -473,7 +473,7 @@ BEGIN
 	END IF;
 	IF credits = 0 THEN
 		RAISE EXCEPTION 'event "%" took no credits', event_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Goodwill without an event that took credits is a promotion: meter.grant_credits.';
 	END IF;
 
 	SELECT coalesce(max(action.credit_type), 'credit') AS credit_type, max(action.pool) AS pool INTO taken
@@ -500,7 +500,7 @@ AS $$
 BEGIN
 	EXECUTE format('GRANT SELECT, INSERT (customer_id, grant_id, credit_type, kind, amount, pool, priority, valid, paid, currency, rollover_max, rollover_until, event_id, note), UPDATE (void_reason, note) ON meter.credit_grant TO %s', role);
 	EXECUTE format('GRANT SELECT, INSERT (customer_id, allotment_id, credit_type, amount, pool, priority, anchor, every, valid, rollover_max, rollover_percent, rollover_periods, note), UPDATE (ended_on, end_reason, note) ON meter.credit_allotment TO %s', role);
-	EXECUTE format('GRANT SELECT ON meter.usage_event, meter.correction, meter.action, meter.event_card TO %s', role);
+	EXECUTE format('GRANT SELECT ON meter.usage_event, meter.correction, meter.action, meter.event_card, meter.horizon TO %s', role);
 	EXECUTE format('GRANT SELECT, INSERT (operation, customer_id, reason, detail) ON meter.audit_log TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.grant_credits(text, text, text, numeric, daterange, text, text, integer, numeric, text, numeric, date, text, text), meter.void_grant(text, text, text), meter.end_allotment(text, text, text, date), meter.refund_event(text, text, text, daterange, integer) TO %s', role);
 END

@@ -538,6 +538,14 @@ SELECT 'a refund of an event that was taken back' AS problem, customer_id, grant
 FROM followed
 WHERE event_id IS NULL
 UNION ALL
+/* What a purge deleted was there when it was refunded. */
+SELECT 'a refund of an event that is not there', customer_id, grant_id
+FROM meter.credit_grant
+WHERE event_id IS NOT NULL
+	AND voided_on IS NULL
+	AND created_at > coalesce((SELECT max(moved_at) FROM meter.purge_horizon), '-infinity')
+	AND NOT EXISTS (SELECT FROM meter.usage_event AS event WHERE event.customer_id = credit_grant.customer_id AND event.event_id = credit_grant.event_id)
+UNION ALL
 SELECT 'credits of a pool that no action of their type has', customer_id, name
 FROM granted
 WHERE pool IS NOT NULL
@@ -551,4 +559,4 @@ UNION ALL
 SELECT 'too many lots for a wallet, so that the balance is not known', customer_id, credit_type
 FROM meter.credit_account
 WHERE granted IS NULL;
-COMMENT ON VIEW meter.credit_problem IS 'What is wrong with credits: refunds and events that are both taken back, pools and types misspelt, and customers with more lots than a wallet can have, 10000 or fewer with many pools. name is the grant, the allotment or the credit type. Empty is well.';
+COMMENT ON VIEW meter.credit_problem IS 'What is wrong with credits: refunds of events that were taken back or were never there, pools and types misspelt, and customers with more lots than a wallet can have, 10000 or fewer with many pools. name is the grant, the allotment or the credit type. Empty is well.';

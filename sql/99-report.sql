@@ -883,7 +883,7 @@ BEGIN
 			AND relname IN (
 				'usage_by_day', 'usage_by_month', 'usage_part', 'cost_by_day', 'cost_by_month', 'cost_part', 'customer_month', 'reporting', 'customer', 'item', 'layer', 'action', 'fx_rate', 'monthly_rate',
 				'customer_cost', 'customer_action_cost', 'action_cost', 'workflow_cost', 'user_cost', 'cache_saving', 'shared_cost', 'shared_cost_weight', 'shared_cost_allocation', 'customer_shared_cost',
-				'provider_bill', 'provider_usage', 'provider_reconciliation', 'provider_bill_allocation', 'revenue', 'revenue_source', 'revenue_line', 'credit_grant', 'credit_ledger', 'revenue_problem', 'customer_revenue',
+				'provider_bill', 'provider_usage', 'provider_reconciliation', 'provider_bill_allocation', 'revenue', 'revenue_source', 'revenue_line', 'credit_grant', 'credit_ledger', 'credit_balance', 'credit_lot_balance', 'credit_revenue', 'credit_problem', 'top_up_due', 'revenue_problem', 'customer_revenue',
 				'margin_part', 'margin_of_customer', 'customer_margin', 'plan_margin', 'segment_margin', 'monthly_margin', 'customer_item_margin', 'item_margin', 'customer_action_margin', 'action_margin',
 				'cost_spread', 'cost_variance_by_month', 'cost_budget', 'pricing_threshold', 'used_allowance', 'signal_base', 'pricing_signal', 'focus_cost_and_usage', 'unpriced_usage', 'unknown_name')
 	), role);

@@ -68,10 +68,12 @@ SELECT count(*) AS corrections, count(replacement) AS replaced, count(restored_b
 SELECT meter.record('long', repeat('x', 1000), '2026-11-01 10:00+00', 'i', '{"requests": 1}');
 SELECT meter.void_event('long', repeat('x', 1000), 'long') = md5(repeat('x', 1000)) || '~void' AS shortened;
 SELECT meter.record('taken', 'e', '2026-11-01 10:00+00', 'i', '{"requests": 1}'), meter.record('taken', 'e~void', '2026-11-01 10:00+00', 'i', '{"requests": 1}');
-SELECT meter.void_event('taken', 'e', 'its reversal''s id is another event''s');
-SELECT meter.void_events('the same', 'taken', '[2026-11-01 10:00+00,2026-11-01 10:00+00]');
+SELECT meter.void_event('taken', 'e', 'its reversal''s id is another event''s') ~ '^e~void~[0-9]+$' AS by_another_id;
+SELECT meter.record('taken', 'f', '2026-11-01 10:00+00', 'i', '{"requests": 1}'), meter.record('taken', 'f~void', '2026-11-01 10:00+00', 'i', '{"requests": 1}');
+SELECT events FROM meter.void_events('the same', 'taken', '[2026-11-01 10:00+00,2026-11-01 10:00+00]');
+SELECT sum(sign) AS events, (SELECT count(*) FROM meter.event_net WHERE customer_id = 'taken') AS net FROM meter.usage_event WHERE customer_id = 'taken';
 
--- Who may.
+-- Who may, and no more than that.
 CREATE ROLE meter_regress_corrector;
 SET ROLE meter_regress_corrector;
 SELECT meter.void_event('acme', 'e3', 'no right');
@@ -81,6 +83,16 @@ SET ROLE meter_regress_corrector;
 SELECT meter.void_event('acme', 'e3', 'right');
 SELECT meter.restore_events((SELECT max(audit_id) FROM meter.audit_log), 'right');
 SELECT meter.resolve_event('acme', 'e3', 'failure') LIKE 'e3~%' AS resolved;
+SELECT meter.amend_event('acme', 'e3', '{"usage": {"requests": 2}}', 'right') LIKE 'e3~%' AS amended;
+SELECT meter.void_event('acme', 'e9', 'no such event');
+SELECT of_item, events, cost, unpriced_cost FROM meter.preview_void('acme', item => 'i1');
+SELECT audit_id AS by_role, events FROM meter.void_events('right', 'acme', item => 'i1') \gset
+SELECT :events AS events, meter.restore_events(:by_role, 'right') AS restored;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage, sign, reverses) VALUES ('acme', 'forged', now(), '{"requests": -5}', -1, 'e2');
+INSERT INTO meter.correction (customer_id, event_id, reversal, audit_id) VALUES ('acme', 'e2', 'forged', 1);
+UPDATE meter.audit_log SET detail = '{}';
+SELECT meter.reverse_event(NULL, 1);
 RESET ROLE;
+SELECT count(*) AS by_me FROM meter.audit_log WHERE done_by = session_user AND reason = 'right';
 DROP OWNED BY meter_regress_corrector;
 DROP ROLE meter_regress_corrector;

@@ -134,6 +134,7 @@ TABLE meter.credit_problem;
 SELECT pg_temp.granted('gus', 'misspelt', 'promotion', 1, '[2026-01-10,)', 'imgae');
 INSERT INTO meter.credit_grant (customer_id, grant_id, credit_type, kind, amount) VALUES ('gus', 'of no type', 'voise', 'promotion', 1);
 SELECT meter.void_event('bolt', 'e2', 'also wrong');
+SELECT meter.grant_credits('bolt', 'by hand', 'refund', 1, event_id => 'e-2');
 TABLE meter.credit_problem ORDER BY problem;
 -- More lots than a wallet can have: one balance is not known, the others are.
 INSERT INTO meter.credit_grant (customer_id, grant_id, kind, amount, valid, created_at)

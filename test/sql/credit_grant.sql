@@ -113,6 +113,7 @@ UPDATE meter.credit_grant SET voided_on = '2026-01-01' WHERE customer_id = 'bolt
 UPDATE meter.credit_grant SET amount = 2 WHERE customer_id = 'bolt';
 DELETE FROM meter.credit_grant WHERE customer_id = 'bolt';
 SELECT meter.closed_until('bolt') IS NULL AS closed, (SELECT count(*) FROM meter.credit_grant WHERE created_by = session_user) > 0 AS granted;
+SELECT meter.refund_event('bolt', 'no such event');
 SELECT * FROM meter.setting;
 RESET ROLE;
 DROP OWNED BY meter_regress_granter;

@@ -29,8 +29,9 @@ AND (provolatile = 'v' OR proparallel <> 's')
 AND pg_proc.oid <> 'meter.txid'::regproc
 ORDER BY object COLLATE "C";
 
--- Nobody borrows the owner's rights, but for triggers, which nobody can call; and for the preview of all
--- bills, which has no argument, and reads meter's own tables alone.
+-- Nobody borrows the owner's rights, but for triggers, which nobody can call; for the preview of all
+-- bills, which has no argument, and reads meter's own tables alone; and for corrections, which whoever may
+-- make them cannot make in any other way.
 SELECT object AS security_definer
 FROM member JOIN pg_proc ON classid = 'pg_proc'::regclass AND objid = pg_proc.oid
 WHERE prosecdef

@@ -68,7 +68,10 @@ DELETE FROM meter.usage_event WHERE event_id = 'none';
 
 -- The purge: each customer's days before the third.
 SET default_transaction_isolation = 'repeatable read';
+SELECT meter.grant_credits('utc', 'refunded before', 'refund', 1, event_id => 'e6');
 CALL pg_temp.purge('2020-03-03', 20);
+SELECT meter.grant_credits('utc', 'refunded after', 'refund', 1, event_id => 'e7');
+SELECT problem, name FROM meter.credit_problem;
 RESET default_transaction_isolation;
 SELECT customer, count(*), min(occurred_at) FROM pg_temp.stored GROUP BY customer ORDER BY customer;
 SELECT customer, usage_date, events, cost, credits FROM pg_temp.by_day ORDER BY 1, 2;

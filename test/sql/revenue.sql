@@ -105,6 +105,7 @@ SELECT count(*) FROM meter.cost_variance('[2025-01-01,2025-02-01)', '[2025-02-01
 SELECT count(*) FROM meter.margin_bridge('[2025-01-01,2025-02-01)', '[2025-02-01,2025-03-01)');
 SELECT count(*) FROM meter.focus_cost_and_usage;
 SELECT count(DISTINCT signal) FROM meter.pricing_signal;
+SELECT (SELECT count(*) FROM meter.credit_balance WHERE remaining < 0) + (SELECT count(*) FROM meter.credit_lot_balance WHERE remaining < 0) + (SELECT count(*) FROM meter.credit_revenue WHERE deferred < 0) + (SELECT count(*) FROM meter.credit_ledger WHERE balance < 0) + (SELECT count(*) FROM meter.top_up_due) + (SELECT count(*) FROM meter.credit_problem) AS credits;
 SELECT count(*) FROM meter.pricing_signal_rows('customers_at_a_loss', '2025-01-01');
 SELECT count(*) FROM meter.usage_event;
 SELECT count(*) FROM meter.rate;

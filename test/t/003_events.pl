@@ -148,8 +148,28 @@ refresh_all($standby);
 like(query($standby, $shown), qr/^659\|.*\|0$/, 'and after a refresh');
 is(query($standby, 'SELECT count(*) FROM meter.usage_watermark'), '1', 'it is the same epoch');
 
+# A refresh is cancelled half way: what it has finished stays, its progress is to be seen, and the next one does the rest.
+send_events($standby, "batch-$_", 10) for 1 .. 40;
+query($standby, q{
+	CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END';
+	CREATE TRIGGER slowly AFTER UPDATE ON meter.job FOR EACH ROW EXECUTE FUNCTION slowly()});
+my $cancelled = '';
+my $refresh = IPC::Run::start([ 'psql', '-XAtq', '-d', $standby->connstr('postgres'), '-c', 'CALL meter.refresh(10)' ], '<', '/dev/null', '2>', \$cancelled);
+$standby->poll_query_until('postgres', q{SELECT done >= 30 FROM meter.job_progress WHERE job = 'refresh' AND state = 'running'});
+query($standby, q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL meter.refresh(10)%'});
+$refresh->finish;
+like($cancelled, qr/canceling statement due to user request/, 'a refresh can be cancelled');
+my ($run, $total, $done) = split /\|/, query($standby, q{SELECT job_id, total, done FROM meter.job_progress WHERE job = 'refresh' AND rate > 0 AND time_left > '0'});
+ok($done >= 30 && $done < $total, "it has done a part, $done of $total");
+like(query($standby, $shown), qr/^1059\|.*\|0$/, 'the views are right after it');
+query($standby, 'DROP FUNCTION slowly CASCADE');
+refresh_all($standby);
+is(query($standby, qq{SELECT sum(done) FROM meter.job WHERE job_id >= $run}), '400', 'what comes after it does the rest');
+is(query($standby, q{SELECT state, time_left FROM meter.job_progress WHERE job = 'refresh'}), 'done|', 'and its progress is that it is done');
+like(query($standby, $shown), qr/^1059\|.*\|0$/, 'the views are right after that');
+
 # The server dies while events are recorded and rolled up. What was acknowledged is there, once.
-my $acknowledged = 659;
+my $acknowledged = 1059;
 for my $round (1 .. 10)
 {
 	my $base = $standby->basedir . "/crash-$round";
