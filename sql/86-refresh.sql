@@ -434,20 +434,23 @@ BEGIN
 		RETURN;
 	END IF;
 
-	WITH marked AS (
-		SELECT customer_id, since, until
-		FROM meter.usage_mark
+	/* In one statement: after a restore a new mark may get the number of an old one. */
+	WITH taken AS (
+		DELETE FROM meter.usage_mark
 		WHERE mark_id = ANY (marks)
-			AND customer_id IS NOT NULL
+		RETURNING customer_id, item, action, since, until
+	), marked AS (
+		SELECT customer_id, since, until
+		FROM taken
+		WHERE customer_id IS NOT NULL
 		UNION ALL
 		SELECT day.customer_id, day.usage_date, day.usage_date + 1
 		FROM meter.usage_day AS day
-		JOIN meter.usage_mark AS mark
+		JOIN taken AS mark
 			ON day.usage_date >= mark.since
 			AND day.usage_date < mark.until
 			AND meter.mentions(day.breakdown, mark.item, mark.action)
-		WHERE mark.mark_id = ANY (marks)
-			AND num_nonnulls(mark.item, mark.action) = 1
+		WHERE num_nonnulls(mark.item, mark.action) = 1
 	), merged AS (
 		SELECT customer_id, unnest(range_agg(daterange(since, until))) AS dates
 		FROM marked
@@ -456,7 +459,6 @@ BEGIN
 	INSERT INTO meter.usage_mark (customer_id, since, until)
 	SELECT customer_id, lower(dates), upper(dates)
 	FROM merged;
-	DELETE FROM meter.usage_mark WHERE mark_id = ANY (marks);
 END
 $$;
 COMMENT ON FUNCTION meter.expand_marks() IS 'Puts ranges of customers'' days in the place of all marks. A mark of everything empties usage_daily from the horizon on and sets the watermarks back to the start: all events are unconsumed then. The caller holds the lock.';

@@ -318,3 +318,14 @@ SELECT count(*) AS keys, count(DISTINCT (customer_id, usage_date)) AS days, sum(
 SELECT count(*) AS days, sum(events) AS events FROM cost_daily WHERE customer_id LIKE 'batches %';
 SELECT count(*) AS months, sum(events) AS events FROM meter.cost_monthly WHERE customer_id LIKE 'batches %';
 SELECT * FROM meter.audit();
+
+-- A restore may set the sequence of marks back behind those that it has made itself: numbers come twice then.
+TRUNCATE meter.usage_event, meter.rate;
+INSERT INTO meter.rate (item, unit, price) VALUES ('gpt', 'requests', 2);
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
+SELECT 'c' || n, 'e', '2026-11-01 12:00+00', 'gpt', '{"requests": 1}' FROM generate_series(1, 5) AS n;
+CALL pg_temp.refresh_all();
+UPDATE meter.rate SET price = 3;
+SELECT setval(pg_get_serial_sequence('meter.usage_mark', 'mark_id'), (SELECT max(mark_id) FROM meter.usage_mark), false) > 0 AS set_back;
+CALL meter.refresh();
+SELECT sum(cost) AS cost, (SELECT count(*) FROM meter.usage_mark) AS marks, (SELECT count(*) FROM meter.audit()) AS differences FROM meter.usage_by_day;
