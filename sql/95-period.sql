@@ -471,7 +471,21 @@ BEGIN
 				WHERE charge.subscription_id = item.subscription_id
 					AND charge.period_start >= lower(committed.service)
 					AND charge.period_start < upper(committed.service)
-					AND (item.applies_to IS NULL OR charge.plan_item = ANY (item.applies_to))), 0)) AS amount
+					AND (item.applies_to IS NULL OR charge.plan_item = ANY (item.applies_to))), 0)
+				/* Of parts that cannot be rated any more, what they were invoiced. */
+				- CASE WHEN item.in_term THEN coalesce((
+					SELECT sum(line.amount)
+					FROM meter.invoice_line AS line
+					WHERE line.subscription_id = item.subscription_id
+						AND line.period_start >= lower(committed.service)
+						AND line.period_start < item.period_start
+						AND line.counted
+						AND line.kind NOT IN ('commitment', 'discount', 'cap')
+						AND (item.applies_to IS NULL OR line.plan_item = ANY (item.applies_to))
+						AND NOT EXISTS (SELECT FROM part WHERE part.subscription_id = line.subscription_id AND part.period_start = line.period_start)
+						AND (line.period_start < (SELECT purged.horizon FROM meter.horizon AS purged) OR line.customer_id LIKE 'erased-%')
+						AND meter.is_frozen(line.customer_id, line.plan, line.version, line.period)), 0)
+				ELSE 0 END) AS amount
 		FROM item
 		CROSS JOIN LATERAL (SELECT CASE WHEN item.in_term THEN meter.period(item.period_start, item.anchor, item.term) ELSE item.whole END AS cycle) AS cycle
 		CROSS JOIN LATERAL (
