@@ -368,6 +368,7 @@ BEGIN
 			line.measured, line.included, line.quantity, line.tariff,
 			meter.charge(line.tariff, line.quantity) AS amount,
 			CASE
+				WHEN line.cost_currency IS NOT NULL THEN format('the cost is in %s, and the plan in %s', line.cost_currency, line.currency)
 				WHEN line.rounded < 0 THEN format('the quantity is negative: %s', line.measured)
 				WHEN line.unpriced <> 0 THEN format('%s events have no cost, and are not in it', line.unpriced)
 				WHEN line.item_tariff IS NULL THEN 'there is no tariff for it'
@@ -377,11 +378,16 @@ BEGIN
 			SELECT
 				usage_line.*,
 				greatest(0, CASE kind WHEN 'cost_plus' THEN meter.prorate(greatest(rounded, 0), 0, 100 + load, 100) ELSE rounded END - included) AS quantity,
+				foreign_cost.currency AS cost_currency,
 				scaled.tariff
 			FROM usage_line AS usage_line (since, until, customer_id, subscription_id, valid, anchor, price_since, paid, paid_since, plan, version, currency, every, term, period, whole, period_start,
 				plan_item, kind, "position", description, metric, dimension, timing, prorated, item_every, seat_item, per_seat, load, applies_to, in_term, periods, credit_type, pool, own_tariff, plan_tariff, amount, item_quantity, percent, escalation, index,
 				line_group, measured, included, rounded, unpriced, item_tariff)
-			CROSS JOIN LATERAL (SELECT meter.part_tariff(item_tariff, escalation, index, period, whole) AS tariff) AS scaled
+			/* No exchange rate is agreed in a plan. */
+			LEFT JOIN (SELECT card.currency FROM meter.card WHERE card.card = 'cost') AS foreign_cost
+				ON usage_line.kind = 'cost_plus'
+				AND foreign_cost.currency <> usage_line.currency
+			CROSS JOIN LATERAL (SELECT CASE WHEN foreign_cost.currency IS NULL THEN meter.part_tariff(item_tariff, escalation, index, period, whole) END AS tariff) AS scaled
 		) AS line
 		UNION ALL
 		SELECT
