@@ -589,7 +589,7 @@ COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, inte
 REVOKE ALL ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer, meter.usage_daily[]) FROM PUBLIC;
 
 CREATE FUNCTION meter.preview_migration(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, as_of timestamptz DEFAULT now())
-	RETURNS TABLE (customer_id text, subscription_id bigint, of_version integer, currency text, period daterange, present_amount numeric, future_amount numeric, difference numeric, problems bigint)
+	RETURNS TABLE (customer_id text, subscription_id bigint, of_version integer, currency text, period daterange, present_amount numeric, future_amount numeric, difference numeric, problems bigint, present_currency text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -635,16 +635,22 @@ BEGIN
 		(array_agg(line.period) FILTER (WHERE NOT line.future))[1],
 		coalesce(trim_scale(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE NOT line.future)), 0),
 		coalesce(trim_scale(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE line.future)), 0),
-		trim_scale(coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE line.future), 0) - coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE NOT line.future), 0)),
-		count(line.problem) FILTER (WHERE line.future)
+		CASE WHEN min(former.currency) = wanted.currency THEN
+			trim_scale(coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE line.future), 0) - coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE NOT line.future), 0))
+		END,
+		count(line.problem) FILTER (WHERE line.future),
+		min(former.currency)
 	FROM line
 	JOIN meter.subscription ON subscription.subscription_id = line.subscription_id
+	JOIN meter.plan AS former
+		ON former.plan = subscription.plan
+		AND former.version = subscription.version
 	WHERE line.subscription_id = ANY (ids)
 	GROUP BY line.customer_id, line.subscription_id
 	ORDER BY line.customer_id, line.subscription_id;
 END
 $$;
-COMMENT ON FUNCTION meter.preview_migration(text, integer, integer, text[], timestamptz) IS 'What each subscription to a plan would have been billed by another version of it, beside what it was: of its last complete period, or of its first one where none is. Of those on from_version and of customers, where these are said. problems counts lines that the new version has no price for. Changes nothing.';
+COMMENT ON FUNCTION meter.preview_migration(text, integer, integer, text[], timestamptz) IS 'What each subscription to a plan would have been billed by another version of it, beside what it was: of its last complete period, or of its first one where none is. Of those on from_version and of customers, where these are said. problems counts lines that the new version has no price for. present_amount is in present_currency, future_amount in currency; where these differ, difference is NULL. Changes nothing.';
 
 CREATE FUNCTION meter.migrate_subscriptions(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, effective text DEFAULT 'period_end', as_of timestamptz DEFAULT now())
 	RETURNS TABLE (customer_id text, subscription_id bigint, new_subscription_id bigint, since date)

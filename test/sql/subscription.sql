@@ -105,6 +105,12 @@ SELECT meter.subscribe('m1', 'basic', 1, since => '2023-01-01') AS m1, meter.sub
 INSERT INTO meter.subscription_override (subscription_id, plan_item, tariff) VALUES (:m1, 'tokens', 'at 3');
 INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('m1', '1', '2023-01-05 00:00+00', '{"input_tokens": 110}'), ('m2', '1', '2023-02-12 00:00+00', '{"input_tokens": 210}');
 SELECT customer_id, of_version, currency, period, present_amount, future_amount, difference, problems FROM meter.preview_migration('basic', 2, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
+BEGIN;
+INSERT INTO meter.plan (plan, version, currency) VALUES ('basic', 3, 'EUR');
+SELECT customer_id, present_amount, present_currency, future_amount, currency, difference FROM meter.preview_migration('basic', 3, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
+INSERT INTO meter.plan_item (plan, version, plan_item, kind, amount) VALUES ('basic', 3, 'fee', 'fee', 90);
+SELECT customer_id, present_amount, present_currency, future_amount, currency, difference FROM meter.preview_migration('basic', 3, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
+ROLLBACK;
 SELECT customer_id, new_subscription_id IS NOT NULL AS moved, since FROM meter.migrate_subscriptions('basic', 2, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
 SELECT customer, plan, version, valid, anchor, price_since FROM pg_temp.plans WHERE customer LIKE 'm_' ORDER BY customer, lower(valid);
 SELECT customer_id FROM meter.migrate_subscriptions('basic', 2, from_version => 1, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
