@@ -458,9 +458,13 @@ WITH allowance AS (
 	SELECT
 		usage.customer_id, usage.subscription_id, usage.plan, usage.version, usage.period, usage.plan_item, usage.metric, usage.state,
 		greatest(usage.measured, 0) AS used,
-		meter.allowance(item.kind, usage.included, item.tariff) AS allowance
+		meter.allowance(item.kind, usage.included, coalesce(override.tariff, item.tariff)) AS allowance
 	FROM meter.period_usage AS usage
 	JOIN meter.plan_item AS item USING (plan, version, plan_item)
+	LEFT JOIN meter.subscription_override AS override
+		ON override.subscription_id = usage.subscription_id
+		AND override.plan_item = usage.plan_item
+		AND override.valid @> lower(usage.period)
 	WHERE item.dimension IS NULL
 )
 SELECT
@@ -505,6 +509,25 @@ WHERE NOT isempty(valid)
 			AND plan.version = subscription.version)
 UNION ALL
 SELECT
+	held.customer_id, part.subscription_id, part.valid, part.plan_item, NULL, 'open',
+	CASE WHEN held.subscription_id IS NULL THEN format('%s of subscription %s, which is not there', part.what, part.subscription_id) ELSE format('%s of item "%s", which plan "%s" version %s does not have', part.what, part.plan_item, held.plan, held.version) END
+FROM (
+	SELECT 'seats' AS what, subscription_id, plan_item, valid, 'seat' AS kind
+	FROM meter.subscription_seat
+	UNION ALL
+	SELECT 'an override', subscription_id, plan_item, valid, NULL
+	FROM meter.subscription_override
+) AS part
+LEFT JOIN meter.subscription AS held ON held.subscription_id = part.subscription_id
+WHERE NOT EXISTS (
+		SELECT FROM meter.plan_item AS item
+		WHERE item.plan = held.plan
+			AND item.version = held.version
+			AND item.plan_item = part.plan_item
+			AND item.kind = coalesce(part.kind, item.kind))
+	AND isempty(held.valid) IS NOT TRUE
+UNION ALL
+SELECT
 	subscription.customer_id, subscription.subscription_id, subscription.valid * other.valid, item.plan_item, NULL, 'open',
 	format('plan "%s" charges overage of credits "%s" as well: it is charged twice', other.plan, item.credit_type)
 FROM meter.subscription
@@ -525,7 +548,7 @@ JOIN meter.plan_item AS other_item
 	AND other_item.credit_type = item.credit_type
 WHERE meter.charges_pool(subscription.plan, subscription.version, item.credit_type, item.pool, other_item.pool)
 	OR meter.charges_pool(other.plan, other.version, item.credit_type, other_item.pool, item.pool);
-COMMENT ON VIEW meter.period_problem IS 'What in open and closed periods is not billed, or billed with a doubt: negative quantities, usage without a cost or a tariff, an index without a rate, a plan that is not there, overage of credits that two plans of a customer charge, and customers whose closing failed. Empty is well.';
+COMMENT ON VIEW meter.period_problem IS 'What in open and closed periods is not billed, or billed with a doubt: negative quantities, usage without a cost or a tariff, an index without a rate, a plan that is not there, seats and overrides of items that the plan does not have, overage of credits that two plans of a customer charge, and customers whose closing failed. Empty is well.';
 
 CREATE FUNCTION meter.pay_by_credit(invoices bigint[]) RETURNS void
 LANGUAGE plpgsql

@@ -493,16 +493,20 @@ WITH line AS NOT MATERIALIZED (
 	WHERE metric IS NOT NULL
 		AND quantity IS NOT NULL
 ), last_line AS NOT MATERIALIZED (
-	SELECT DISTINCT ON (subscription_id, lower(period), plan_item, line_group) customer_id, plan, version, plan_item, period, measured, included
+	SELECT DISTINCT ON (subscription_id, lower(period), plan_item, line_group) customer_id, subscription_id, plan, version, plan_item, period, measured, included
 	FROM line
 	ORDER BY subscription_id, lower(period), plan_item, line_group, revision DESC
 ), used AS NOT MATERIALIZED (
-	SELECT line.customer_id, line.period, greatest(line.measured, 0) AS used, meter.allowance(item.kind, line.included, item.tariff) AS allowance
+	SELECT line.customer_id, line.period, greatest(line.measured, 0) AS used, meter.allowance(item.kind, line.included, coalesce(override.tariff, item.tariff)) AS allowance
 	FROM last_line AS line
 	JOIN meter.plan_item AS item
 		ON item.plan = line.plan
 		AND item.version = line.version
 		AND item.plan_item = line.plan_item
+	LEFT JOIN meter.subscription_override AS override
+		ON override.subscription_id = line.subscription_id
+		AND override.plan_item = line.plan_item
+		AND override.valid @> lower(line.period)
 	WHERE item.dimension IS NULL
 )
 SELECT
