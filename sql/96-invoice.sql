@@ -33,7 +33,7 @@ CREATE INDEX invoice_customer_id_idx ON meter.invoice (customer_id, invoice_date
 COMMENT ON TABLE meter.invoice IS 'Invoices and credit notes. meter.close_periods writes them. A final one cannot be changed by anybody.';
 COMMENT ON COLUMN meter.invoice.invoice_id IS 'A number to name the invoice by. It may have gaps.';
 COMMENT ON COLUMN meter.invoice.kind IS 'invoice or credit_note.';
-COMMENT ON COLUMN meter.invoice.state IS 'draft: its lines count as invoiced, and their tax_code may be set; final; or void, by a credit note.';
+COMMENT ON COLUMN meter.invoice.state IS 'draft: its lines count as invoiced, their tax_code may be set, and a DELETE has its periods billed again; final; or void, by a credit note.';
 COMMENT ON COLUMN meter.invoice.customer_id IS 'The customer.';
 COMMENT ON COLUMN meter.invoice.currency IS 'ISO 4217 code of the currency of its amounts.';
 COMMENT ON COLUMN meter.invoice.invoice_date IS 'The date that its lines fell due, in the customer''s calendar.';
@@ -277,6 +277,38 @@ CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.invoice_line
 CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.invoice
 	FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_invoice_lines();
 
+/* Lines without their invoice would count as invoiced for ever. */
+CREATE FUNCTION meter.discard_invoice() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	/* Waits for one who is billing the customer. */
+	PERFORM FROM meter.billing_account WHERE customer_id = OLD.customer_id FOR UPDATE;
+	IF EXISTS (
+		SELECT FROM meter.invoice_line AS line
+		JOIN meter.invoice_line AS later USING (subscription_id, period_start, plan_item, line_group)
+		JOIN meter.invoice ON invoice.invoice_id = later.invoice_id
+		WHERE line.invoice_id = OLD.invoice_id
+			AND later.revision > line.revision)
+	THEN
+		RAISE EXCEPTION 'draft % cannot be deleted: a later invoice has adjustments of its lines', OLD.invoice_id
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Finalize it, or delete that one as well, where it is a draft.';
+	END IF;
+	PERFORM meter.mark_invoices(OLD.customer_id, min(line.period_start) - 1)
+	FROM meter.invoice_line AS line
+	WHERE line.invoice_id = OLD.invoice_id;
+	DELETE FROM meter.invoice_line WHERE invoice_id = OLD.invoice_id;
+	DELETE FROM meter.money_credit_use WHERE invoice_id = OLD.invoice_id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.discard_invoice() IS 'Trigger of meter.invoice: deletes a draft''s lines and what it took of credits in money with it, so that the next closing bills its periods again. One whose lines a later invoice adjusts is refused.';
+REVOKE ALL ON FUNCTION meter.discard_invoice() FROM PUBLIC;
+CREATE TRIGGER discard_deleted AFTER DELETE ON meter.invoice
+	FOR EACH ROW WHEN (OLD.state = 'draft') EXECUTE FUNCTION meter.discard_invoice();
+
 CREATE FUNCTION meter.due_lines(customers text[], since date[], until date[], only_due boolean DEFAULT false, tail meter.usage_daily[] DEFAULT NULL)
 	RETURNS TABLE (
 		customer_id text, subscription_id bigint, plan text, version integer, currency text,
@@ -414,9 +446,13 @@ BEGIN
 		line.metric, line.measured, line.included, line.quantity, line.tariff,
 		line.exact_amount, line.rated_amount, line.invoiced, line.amount, line.problem
 	FROM meter.due_lines(ARRAY[preview_lines.customer_id], ARRAY[since], ARRAY[today], tail => tail) AS line;
+/* One that cannot be rated must not hide the others in views of all. */
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+	problem := SQLERRM;
+	RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION meter.preview_lines(text, timestamptz) IS 'The lines of a customer''s open periods as of an instant (default now), and of closed ones that have to be rated again: what the next invoices will say.';
+COMMENT ON FUNCTION meter.preview_lines(text, timestamptz) IS 'The lines of a customer''s open periods as of an instant (default now), and of closed ones that have to be rated again: what the next invoices will say. A customer that cannot be rated has one line, of nothing but the problem.';
 
 CREATE VIEW meter.invoice_preview AS
 SELECT subscriber.customer_id, line.*
@@ -937,7 +973,8 @@ BEGIN
 	UPDATE meter.invoice SET state = 'final', finalized_at = clock_timestamp() WHERE invoice.invoice_id = note;
 	UPDATE meter.invoice SET state = 'void', voided_at = clock_timestamp() WHERE invoice.invoice_id = voided.invoice_id;
 	IF void_invoice.rebill THEN
-		PERFORM meter.mark_invoices(voided.customer_id, min(line.period_start))
+		/* The day before: what is due in advance may be billed until its period's first date, and no further. */
+		PERFORM meter.mark_invoices(voided.customer_id, min(line.period_start) - 1)
 		FROM meter.invoice_line AS line
 		WHERE line.invoice_id = voided.invoice_id;
 	END IF;
