@@ -20,7 +20,7 @@ CREATE TABLE meter.plan (
 	every interval NOT NULL DEFAULT '1 month'
 		CONSTRAINT plan_every_counts_dates CHECK (meter.period_number(date '2000-01-01', date '2000-01-01', every) = 0),
 	anchor date
-		CONSTRAINT plan_anchor_is_finite CHECK (isfinite(anchor)),
+		CONSTRAINT plan_anchor_is_1900_to_9999 CHECK (anchor >= '1900-01-01' AND anchor < '10000-01-01'),
 	term interval
 		CONSTRAINT plan_term_counts_dates CHECK (meter.period_number(date '2000-01-01', date '2000-01-01', term) = 0),
 	trial_days integer NOT NULL DEFAULT 0

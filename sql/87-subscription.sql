@@ -12,7 +12,7 @@ CREATE TABLE meter.subscription (
 		CONSTRAINT subscription_valid_has_a_start CHECK (isempty(valid) OR lower(valid) >= '1970-01-01' AND lower(valid) < '10000-01-01')
 		CONSTRAINT subscription_valid_ends_on_a_date_or_not_at_all CHECK (upper(valid) IS DISTINCT FROM 'infinity'),
 	anchor date NOT NULL
-		CONSTRAINT subscription_anchor_is_finite CHECK (isfinite(anchor)),
+		CONSTRAINT subscription_anchor_is_1900_to_9999 CHECK (anchor >= '1900-01-01' AND anchor < '10000-01-01'),
 	price_since date NOT NULL
 		CONSTRAINT subscription_price_since_is_finite CHECK (isfinite(price_since)),
 	trial_until date

@@ -115,3 +115,7 @@ SELECT customer_id, new_subscription_id IS NOT NULL AS moved, since FROM meter.m
 SELECT customer, plan, version, valid, anchor, price_since FROM pg_temp.plans WHERE customer LIKE 'm_' ORDER BY customer, lower(valid);
 SELECT customer_id FROM meter.migrate_subscriptions('basic', 2, from_version => 1, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
 SELECT plan, period, line, quantity, amount FROM pg_temp.bill('m1', '2023-02-01', '2023-03-01');
+
+-- An anchor that periods cannot be counted from would fail in every view of them.
+SELECT meter.subscribe('q', 'basic', since => '2023-01-01', anchor => '5874890-01-01');
+INSERT INTO meter.plan (plan, currency, anchor) VALUES ('far', 'USD', 'infinity');
