@@ -110,19 +110,24 @@ BEGIN
 			RAISE EXCEPTION '% has no column "%"', source, field.value
 				USING ERRCODE = 'undefined_column', HINT = format('Say which column is the %s.', field.key);
 		END IF;
+		IF field.key = 'amount' AND (SELECT typcategory FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid WHERE attrelid = source AND attname = field.value) <> 'N' THEN
+			RAISE EXCEPTION 'column "%" of % is no number', field.value, source
+				USING ERRCODE = 'invalid_parameter_value', HINT = 'Name a column of a number''s type, or attach a view that has one.';
+		END IF;
 	END LOOP;
 	currency := CASE WHEN mapping #>> '{columns,currency}' IS NULL THEN format('%L::text', mapping ->> 'currency') ELSE format('upper(source.%I::text)', mapping #>> '{columns,currency}') END;
 	amount := format('source.%I::numeric', mapping #>> '{columns,amount}');
 	IF (mapping ->> 'minor_units')::boolean THEN
-		amount := format('%s * (10::numeric ^ - meter.currency_digits(%s))', amount, currency);
+		amount := format('%s * (10::numeric ^ - CASE WHEN meter.is_currency(%s) THEN meter.currency_digits(%2$s) END)', amount, currency);
 	END IF;
+	/* A row that cannot be counted must not keep the others from it. */
 	RETURN format(
 		$query$SELECT
 			customer_id,
 			CASE WHEN isfinite(first_date) AND isfinite(end_date) AND first_date < end_date THEN daterange(first_date, end_date) END,
 			coalesce(CASE WHEN isfinite(revenue_date) THEN revenue_date END, CASE WHEN isfinite(first_date) THEN first_date END),
 			kind,
-			trim_scale(amount),
+			CASE WHEN abs(amount) <= 1000000000000000 AND amount = round(amount, 12) THEN trim_scale(amount) END,
 			currency
 		FROM (
 			SELECT source.%I::text AS customer_id, %s AS revenue_date, %s AS first_date, %s AS end_date, %s AS kind, %s AS amount, %s AS currency
@@ -277,7 +282,7 @@ BEGIN
 			daterange(earned.first_date, greatest(earned.end_date, earned.first_date + 1)),
 			earned.revenue_date,
 			earned.kind,
-			trim_scale(earned.net / (10::numeric ^ CASE WHEN invoice.currency IN ('ISK', 'UGX') THEN 2 WHEN invoice.currency = 'MGA' THEN 0 ELSE meter.currency_digits(invoice.currency) END)),
+			trim_scale(earned.net / (10::numeric ^ CASE WHEN invoice.currency IN ('ISK', 'UGX') THEN 2 WHEN invoice.currency = 'MGA' THEN 0 WHEN meter.is_currency(invoice.currency) THEN meter.currency_digits(invoice.currency) END)),
 			invoice.currency
 		FROM earned
 		JOIN invoice ON invoice.id = earned.invoice_id
@@ -602,7 +607,7 @@ WHERE line.customer_id IS NULL
 	OR line.amount IS NULL
 	OR line.currency IS NULL
 	OR line.currency <> reporting.currency AND monthly_rate.rate IS NULL;
-COMMENT ON VIEW meter.revenue_problem IS 'Lines of revenue that cannot be counted, or not in the currency of meter.setting, and why: no date (they are in no report), no customer (they are in the row without one), no amount, no currency, or no exchange rate in the last month of their period (the customer''s revenue is NULL). Empty is well.';
+COMMENT ON VIEW meter.revenue_problem IS 'Lines of revenue that cannot be counted, or not in the currency of meter.setting, and why: no date (they are in no report), no customer (they are in the row without one), no amount (or one that is no number, out of range, of more than 12 fractional digits, or in minor units of no known currency), no currency, or no exchange rate in the last month of their period (the customer''s revenue is NULL). Empty is well.';
 
 /* An array, so that the planner expects ten months and not the thousand rows of a series. */
 CREATE FUNCTION meter.months_of(period daterange) RETURNS date[]

@@ -51,6 +51,16 @@ INSERT INTO meter.fx_rate (currency, quote, rate_date, rate) SELECT 'CHF', 'USD'
 SELECT bool_and(amount = round(2 * billed_amount, 12)) AS exchanged, count(*) AS months FROM meter.customer_revenue WHERE customer_id = 'now';
 DELETE FROM meter.revenue WHERE customer_id = 'now';
 
+-- Rows of an attached table that cannot be counted are listed, and the others are counted.
+CREATE TABLE odd (account text, amount numeric, cur text, note text);
+INSERT INTO odd VALUES ('odd', 100, 'USD', '1'), ('even', 'NaN', 'USD', '2'), ('even', 1e30, 'USD', '3'), ('even', 0.00000000000001, 'USD', '4'), ('even', 5, 'ABC', '5'), ('odd', 23, 'usd', '6');
+SELECT meter.attach_revenue('odd', 'odd', customer_id => 'account', amount => 'note', revenue_date => 'note', currency => 'USD');
+ALTER TABLE odd ADD booked date DEFAULT '2025-06-01';
+SELECT meter.attach_revenue('odd', 'odd', customer_id => 'account', amount => 'amount', revenue_date => 'booked', currency_column => 'cur', minor_units => true);
+SELECT customer_id, month, revenue, unknown_amounts FROM meter.customer_margin WHERE customer_id IN ('odd', 'even') ORDER BY customer_id;
+SELECT customer_id, amount, currency, problem FROM meter.revenue_problem WHERE source = 'odd' ORDER BY currency, problem;
+SELECT meter.detach_revenue('odd');
+
 -- A table that is there already: by its columns, where it is.
 CREATE SCHEMA shop;
 CREATE TABLE shop."order" (account text, placed timestamptz, "from" date, until timestamp, cents integer, cur text, what text, paid numeric);
