@@ -513,19 +513,6 @@ WHERE allowance > 0
 	AND allowance < 100000000000000000000;
 COMMENT ON VIEW meter.allowance_use IS 'How much of what a period includes was used, by customer, period and plan item: of allotments of credits, included units, free units, and units in a first tier at price zero. used_share is 1 where all is used, and above where there is overage.';
 
-CREATE VIEW meter.allowance_spread AS
-SELECT
-	plan, version, plan_item, period, metric,
-	count(*) AS customers,
-	percentile_cont(0.5) WITHIN GROUP (ORDER BY used_share) AS p50,
-	percentile_cont(0.75) WITHIN GROUP (ORDER BY used_share) AS p75,
-	percentile_cont(0.8) WITHIN GROUP (ORDER BY used_share) AS p80,
-	percentile_cont(0.9) WITHIN GROUP (ORDER BY used_share) AS p90,
-	meter.prorate(1, 0, count(*) FILTER (WHERE used_share < 0.5), count(*)) AS share_under_half
-FROM meter.allowance_use
-GROUP BY plan, version, plan_item, period, metric;
-COMMENT ON VIEW meter.allowance_spread IS 'How much of what a plan includes its customers use, by plan item and period: percentiles of allowance_use.used_share, and the share of the customers that use less than half.';
-
 CREATE VIEW meter.period_problem AS
 SELECT customer_id, subscription_id, period, plan_item, line_group, 'open' AS state, problem
 FROM meter.invoice_preview

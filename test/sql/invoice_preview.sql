@@ -41,6 +41,11 @@ INSERT INTO meter.subscription_override (subscription_id, plan_item, tariff, qua
 INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('own', '1', '2023-01-05 00:00+00', '{"input_tokens": 1000}');
 SELECT allowance, used, used_share FROM meter.allowance_use WHERE customer_id = 'own';
 SELECT used_share FROM meter.used_allowance WHERE customer_id = 'own';
+SELECT count(*) FROM (
+	SELECT customer_id, plan, version, plan_item, metric, period, allowance, used, used_share FROM meter.allowance_use
+	EXCEPT ALL
+	SELECT customer_id, plan, version, plan_item, metric, period, allowance, used, used_share FROM meter.item_allowance) AS other;
+SELECT (SELECT count(*) FROM meter.allowance_use) = (SELECT count(*) FROM meter.item_allowance) AS as_many;
 
 -- Seats and overrides that are of nothing are listed.
 INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) VALUES (:own, 'fees', 1), (-1, 'fee', 1);

@@ -116,6 +116,22 @@ SELECT count(*) FROM meter.margin_bridge('[2025-01-01,2025-02-01)', '[2025-02-01
 SELECT count(*) FROM meter.focus_cost_and_usage;
 SELECT count(DISTINCT signal) FROM meter.pricing_signal;
 SELECT count(*) FROM meter.pricing_signal_rows('customers_at_a_loss', '2025-01-01');
+-- All that it is granted can be read. No notice.
+DO $$
+DECLARE
+	name text;
+	n bigint;
+BEGIN
+	FOR name IN SELECT relname FROM pg_class WHERE relnamespace = 'meter'::regnamespace AND relkind = 'v' AND has_table_privilege(oid, 'SELECT') ORDER BY relname LOOP
+		BEGIN
+			EXECUTE format('SELECT count(*) FROM (SELECT * FROM meter.%I LIMIT 3) AS shown', name) INTO n;
+		EXCEPTION WHEN OTHERS THEN
+			RAISE NOTICE '%: %', name, SQLERRM;
+		END;
+	END LOOP;
+END
+$$;
+SELECT count(*) FROM meter.allowance_spread;
 SELECT count(*) FROM meter.usage_event;
 SELECT count(*) FROM meter.rate;
 INSERT INTO meter.revenue (customer_id, revenue_date, amount, currency) VALUES ('acme', '2025-01-01', 1, 'USD');
