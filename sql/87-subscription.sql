@@ -474,7 +474,8 @@ BEGIN
 		former.customer_id, former.family, wanted.plan, wanted.version, daterange(since, until),
 		CASE WHEN wanted.every = (meter.find_plan(origin.plan, origin.version)).every THEN origin.anchor ELSE coalesce(wanted.anchor, since) END,
 		CASE WHEN wanted.plan = origin.plan THEN origin.price_since ELSE since END,
-		CASE WHEN origin.trial_until > since THEN origin.trial_until END,
+		/* Within the plan, discounts go on being counted from the first period that was charged. */
+		CASE WHEN origin.trial_until > since OR wanted.plan = origin.plan THEN origin.trial_until END,
 		former.subscription_id)
 	RETURNING subscription_id INTO id;
 

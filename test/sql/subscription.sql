@@ -89,6 +89,15 @@ SELECT meter.subscribe('t', 'trial', since => '2023-01-01'), meter.subscribe('tc
 SELECT customer_id, period, whole, trial, days FROM meter.billing_period WHERE customer_id IN ('t', 'tc') AND lower(period) < '2023-10-31' AND (customer_id = 'tc' OR lower(period) < '2023-03-01') ORDER BY customer_id, period;
 SELECT * FROM pg_temp.bill('t', '2023-01-01', '2023-01-31');
 SELECT * FROM pg_temp.bill('tc', '2023-08-01', '2023-09-30');
+-- A discount for two periods is for the first two that are charged, on another version too.
+INSERT INTO meter.plan (plan, version, currency, trial_days, anchor, family) VALUES ('offer', 1, 'USD', 10, '2000-01-01', 'offer'), ('offer', 2, 'USD', 0, '2000-01-01', 'offer');
+INSERT INTO meter.plan_item (plan, version, position, plan_item, kind, amount, timing) SELECT 'offer', version, 1, 'fee', 'fee', 31 * version, 'arrears' FROM generate_series(1, 2) AS version;
+INSERT INTO meter.plan_item (plan, version, position, plan_item, kind, percent, periods) SELECT 'offer', version, 2, 'half', 'discount', 50, 2 FROM generate_series(1, 2) AS version;
+BEGIN;
+SELECT meter.subscribe('td', 'offer', 1, since => '2023-01-27') AS td \gset
+SELECT since FROM meter.migrate_subscriptions('offer', 2, customers => '{td}', as_of => '2023-02-10 00:00+00');
+SELECT plan, period, line, amount FROM pg_temp.bill('td', '2023-01-01', '2023-04-30');
+ROLLBACK;
 
 -- What a subscription has otherwise, from the period that begins then.
 SELECT meter.subscribe('o', 'basic', 1, since => '2023-01-01') AS o \gset
