@@ -206,6 +206,8 @@ BEGIN
 					- coalesce((SELECT sum(part::numeric) FROM jsonb_path_query(line, '$.taxes[*] ? (@.tax_behavior == "inclusive").amount') AS part), 0) AS net,
 				CASE
 					WHEN document.sign = -1 THEN 'credit_note'
+					WHEN line #>> '{metadata,meter_key}' IS NOT NULL THEN 'meter'
+					WHEN coalesce(line #>> '{metadata,meter_kind}', line #>> '{price,metadata,meter_kind}') = 'credit_purchase' THEN 'credit_purchase'
 					WHEN coalesce(line #>> '{price,recurring,usage_type}', line #>> '{plan,usage_type}') = 'metered' THEN 'usage'
 					WHEN coalesce(line #>> '{price,recurring,usage_type}', line #>> '{plan,usage_type}', line ->> 'subscription', line #>> '{parent,subscription_item_details,subscription}') IS NOT NULL OR line ->> 'type' = 'subscription' THEN 'fee'
 					ELSE 'other'
@@ -224,7 +226,7 @@ BEGIN
 			LEFT JOIN line ON line.id = invoice.id
 			GROUP BY invoice.id, invoice.revenue_date
 		), listed AS (
-			SELECT id, sum(net) AS net FROM line GROUP BY id
+			SELECT id, sum(net) AS net, coalesce(sum(net) FILTER (WHERE kind = 'credit_purchase'), 0) AS purchased FROM line GROUP BY id
 		), paid AS (
 			SELECT refunds.id AS refund_id, charges.invoice AS invoice_id FROM %1$I.refunds JOIN %1$I.charges ON charges.id = refunds.charge
 			UNION
@@ -249,29 +251,39 @@ BEGIN
 				ON line.sign = -1
 				AND billed.id = line.invoice_id
 				AND billed.line_id = line.line_id
+			/* What the outbox shipped is counted where it was billed, and what was paid for credits as they burn. */
+			WHERE line.kind <> 'meter'
+				AND billed.kind IS DISTINCT FROM 'credit_purchase'
 			UNION ALL
 			SELECT
 				document.invoice_id,
 				document.revenue_date,
 				CASE document.sign WHEN 1 THEN 'other' ELSE 'credit_note' END,
-				document.sign * (document.net - coalesce(listed.net, 0)),
+				CASE
+					WHEN document.sign = 1 THEN document.net - coalesce(listed.net, 0)
+					WHEN invoice.net > 0 THEN - meter.prorate(document.net - coalesce(listed.net, 0), 0, invoice.net - coalesce(billed.purchased, 0), invoice.net)
+					ELSE coalesce(listed.net, 0) - document.net
+				END,
 				span.first_date,
 				span.end_date
 			FROM document
 			JOIN span USING (invoice_id)
+			JOIN invoice ON invoice.id = document.invoice_id
 			LEFT JOIN listed ON listed.id = document.id
+			LEFT JOIN listed AS billed ON billed.id = document.invoice_id
 			UNION ALL
 			SELECT
 				invoice.id,
 				meter.usage_date(to_timestamp(refunds.created), invoice.timezone),
 				'refund',
-				- meter.prorate(refunds.amount, 0, invoice.net, invoice.total),
+				- meter.prorate(refunds.amount, 0, invoice.net - coalesce(listed.purchased, 0), invoice.total),
 				span.first_date,
 				span.end_date
 			FROM %1$I.refunds
 			JOIN paid ON paid.refund_id = refunds.id
 			JOIN invoice ON invoice.id = paid.invoice_id
 			JOIN span ON span.invoice_id = invoice.id
+			LEFT JOIN listed ON listed.id = invoice.id
 			WHERE refunds.status = 'succeeded'
 				AND invoice.total > 0
 				AND invoice.net > 0
@@ -290,7 +302,7 @@ BEGIN
 	$query$, stripe_schema, customer_key);
 END
 $$;
-COMMENT ON FUNCTION meter.stripe_revenue(text, text) IS 'The revenue in a schema that Stripe Sync Engine keeps: the lines of paid invoices, each over its own period, less their credit notes and refunds, without tax and after discounts. A refund that a credit note is about counts once; of any other, the part that is not tax is taken off, over the span of the invoice''s lines. The customer is the metadata of Stripe''s customer under customer_key, or Stripe''s own id where it has none. kind is fee, usage (a metered price), credit_note, refund or other. Amounts are in Stripe''s minor units, which are two digits for ISK and UGX and none for MGA.';
+COMMENT ON FUNCTION meter.stripe_revenue(text, text) IS 'The revenue in a schema that Stripe Sync Engine keeps: the lines of paid invoices, each over its own period, less their credit notes and refunds, without tax and after discounts. A refund that a credit note is about counts once; of any other, the part that is not tax is taken off, over the span of the invoice''s lines. The customer is the metadata of Stripe''s customer under customer_key, or Stripe''s own id where it has none. kind is fee, usage (a metered price), credit_note, refund or other; credit_purchase where the metadata of the line or its price has it under meter_kind, and then neither its credit notes nor its part of refunds are there. Lines that meter''s outbox shipped, which have meter_key in their metadata, are left out, as meter has them as its own. Amounts are in Stripe''s minor units, which are two digits for ISK and UGX and none for MGA.';
 
 CREATE FUNCTION meter.missing_revenue(kind text, relation text, mapping jsonb) RETURNS text
 LANGUAGE sql STABLE PARALLEL RESTRICTED
