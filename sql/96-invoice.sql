@@ -531,6 +531,13 @@ WHERE NOT isempty(valid)
 		WHERE plan.plan = subscription.plan
 			AND plan.version = subscription.version)
 UNION ALL
+SELECT held.customer_id, held.subscription_id, held.valid, item.plan_item, NULL, 'open', format('metric "%s" does not exist, and nothing is charged by it', item.metric)
+FROM meter.subscription AS held
+JOIN meter.plan_item AS item USING (plan, version)
+WHERE NOT isempty(held.valid)
+	AND item.metric IS NOT NULL
+	AND NOT EXISTS (SELECT FROM meter.metric WHERE metric.metric = item.metric)
+UNION ALL
 SELECT
 	held.customer_id, part.subscription_id, part.valid, part.plan_item, NULL, 'open',
 	CASE WHEN held.subscription_id IS NULL THEN format('%s of subscription %s, which is not there', part.what, part.subscription_id) ELSE format('%s of item "%s", which plan "%s" version %s does not have', part.what, part.plan_item, held.plan, held.version) END
@@ -571,7 +578,7 @@ JOIN meter.plan_item AS other_item
 	AND other_item.credit_type = item.credit_type
 WHERE meter.charges_pool(subscription.plan, subscription.version, item.credit_type, item.pool, other_item.pool)
 	OR meter.charges_pool(other.plan, other.version, item.credit_type, other_item.pool, item.pool);
-COMMENT ON VIEW meter.period_problem IS 'What in open and closed periods is not billed, or billed with a doubt: negative quantities, usage without a cost or a tariff, an index without a rate, a plan that is not there, seats and overrides of items that the plan does not have, overage of credits that two plans of a customer charge, and customers whose closing failed. Empty is well.';
+COMMENT ON VIEW meter.period_problem IS 'What in open and closed periods is not billed, or billed with a doubt: negative quantities, usage without a cost or a tariff, an index without a rate, a plan or a metric that is not there, seats and overrides of items that the plan does not have, overage of credits that two plans of a customer charge, and customers whose closing failed. Empty is well.';
 
 CREATE FUNCTION meter.pay_by_credit(invoices bigint[]) RETURNS void
 LANGUAGE plpgsql

@@ -52,6 +52,11 @@ INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) VAL
 INSERT INTO meter.subscription_seat (subscription_id, plan_item) VALUES (:own, 'fee');
 SELECT customer_id, plan_item, state, regexp_replace(problem, 'subscription [0-9]+', 'subscription N') FROM meter.period_problem WHERE line_group IS NULL ORDER BY 1, 2, 4;
 DELETE FROM meter.subscription_override WHERE subscription_id = -1;
+-- And usage that no metric measures.
+INSERT INTO meter.plan (plan, currency, family) VALUES ('typo', 'USD', 'typo');
+INSERT INTO meter.plan_item (plan, plan_item, kind, metric, tariff) VALUES ('typo', 'tokens', 'usage', 'tokns', 'at 1');
+SELECT meter.subscribe('typo', 'typo', since => '2023-01-01', until => '2023-02-01') IS NOT NULL AS subscribed;
+SELECT customer_id, plan_item, problem FROM meter.period_problem WHERE customer_id = 'typo';
 
 -- Money has its currency's digits, half away from zero.
 SELECT meter.subscribe('cur', 'yen', since => '2023-01-01', until => '2023-01-11'), meter.subscribe('cur', 'dinar', since => '2023-01-01', until => '2023-01-11');
