@@ -6,6 +6,12 @@ AS 'MODULE_PATHNAME', 'meter_currency_digits';
 COMMENT ON FUNCTION meter.currency_digits(text) IS
 'How many decimal digits amounts of a currency have, by ISO 4217: 2 for EUR, 0 for JPY, 3 for KWD. A code that is not in the standard, or has no minor unit (XAU), is an error.';
 
+CREATE FUNCTION meter.is_currency(code text) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'meter_is_currency';
+COMMENT ON FUNCTION meter.is_currency(text) IS
+'Whether a text is the code of a currency whose digits currency_digits knows; any other is false, and no error.';
+
 CREATE FUNCTION meter.round_money(amount numeric, currency text) RETURNS numeric
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'meter_round_money';

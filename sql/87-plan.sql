@@ -20,7 +20,7 @@ CREATE TABLE meter.plan (
 	every interval NOT NULL DEFAULT '1 month'
 		CONSTRAINT plan_every_counts_dates CHECK (meter.period_number(date '2000-01-01', date '2000-01-01', every) = 0),
 	anchor date
-		CONSTRAINT plan_anchor_is_finite CHECK (isfinite(anchor)),
+		CONSTRAINT plan_anchor_is_1900_to_9999 CHECK (anchor >= '1900-01-01' AND anchor < '10000-01-01'),
 	term interval
 		CONSTRAINT plan_term_counts_dates CHECK (meter.period_number(date '2000-01-01', date '2000-01-01', term) = 0),
 	trial_days integer NOT NULL DEFAULT 0
@@ -356,6 +356,14 @@ JOIN meter.metric USING (metric)
 WHERE kind = 'cost_plus'
 	AND aggregation <> 'cost'
 UNION ALL
+SELECT plan, version, plan_item, format('cost is in %s, and the plan in %s: it has no price', card.currency, plan.currency)
+FROM meter.plan_item
+JOIN meter.plan USING (plan, version)
+JOIN meter.card
+	ON card.card = 'cost'
+	AND card.currency <> plan.currency
+WHERE kind = 'cost_plus'
+UNION ALL
 SELECT plan, version, plan_item, format('metric "%s" is not told apart by %s', metric, dimension)
 FROM meter.plan_item
 JOIN meter.metric USING (metric)
@@ -416,4 +424,4 @@ WHERE NOT EXISTS (
 		SELECT FROM meter.plan
 		WHERE plan.plan = plan_item.plan
 			AND plan.version = plan_item.version);
-COMMENT ON VIEW meter.plan_problem IS 'What in plans leads nowhere, and would leave something unbilled: unknown metrics, seats, items, terms and cards; or bill it twice. Empty is well. Look here before a version is published.';
+COMMENT ON VIEW meter.plan_problem IS 'What in plans leads nowhere, and would leave something unbilled: unknown metrics, seats, items, terms and cards, and cost in another currency; or bill it twice. Empty is well. Look here before a version is published.';

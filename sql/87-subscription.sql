@@ -12,7 +12,7 @@ CREATE TABLE meter.subscription (
 		CONSTRAINT subscription_valid_has_a_start CHECK (isempty(valid) OR lower(valid) >= '1970-01-01' AND lower(valid) < '10000-01-01')
 		CONSTRAINT subscription_valid_ends_on_a_date_or_not_at_all CHECK (upper(valid) IS DISTINCT FROM 'infinity'),
 	anchor date NOT NULL
-		CONSTRAINT subscription_anchor_is_finite CHECK (isfinite(anchor)),
+		CONSTRAINT subscription_anchor_is_1900_to_9999 CHECK (anchor >= '1900-01-01' AND anchor < '10000-01-01'),
 	price_since date NOT NULL
 		CONSTRAINT subscription_price_since_is_finite CHECK (isfinite(price_since)),
 	trial_until date
@@ -474,7 +474,8 @@ BEGIN
 		former.customer_id, former.family, wanted.plan, wanted.version, daterange(since, until),
 		CASE WHEN wanted.every = (meter.find_plan(origin.plan, origin.version)).every THEN origin.anchor ELSE coalesce(wanted.anchor, since) END,
 		CASE WHEN wanted.plan = origin.plan THEN origin.price_since ELSE since END,
-		CASE WHEN origin.trial_until > since THEN origin.trial_until END,
+		/* Within the plan, discounts go on being counted from the first period that was charged. */
+		CASE WHEN origin.trial_until > since OR wanted.plan = origin.plan THEN origin.trial_until END,
 		former.subscription_id)
 	RETURNING subscription_id INTO id;
 

@@ -368,6 +368,7 @@ BEGIN
 			line.measured, line.included, line.quantity, line.tariff,
 			meter.charge(line.tariff, line.quantity) AS amount,
 			CASE
+				WHEN line.cost_currency IS NOT NULL THEN format('the cost is in %s, and the plan in %s', line.cost_currency, line.currency)
 				WHEN line.rounded < 0 THEN format('the quantity is negative: %s', line.measured)
 				WHEN line.unpriced <> 0 THEN format('%s events have no cost, and are not in it', line.unpriced)
 				WHEN line.item_tariff IS NULL THEN 'there is no tariff for it'
@@ -377,11 +378,16 @@ BEGIN
 			SELECT
 				usage_line.*,
 				greatest(0, CASE kind WHEN 'cost_plus' THEN meter.prorate(greatest(rounded, 0), 0, 100 + load, 100) ELSE rounded END - included) AS quantity,
+				foreign_cost.currency AS cost_currency,
 				scaled.tariff
 			FROM usage_line AS usage_line (since, until, customer_id, subscription_id, valid, anchor, price_since, paid, paid_since, plan, version, currency, every, term, period, whole, period_start,
 				plan_item, kind, "position", description, metric, dimension, timing, prorated, item_every, seat_item, per_seat, load, applies_to, in_term, periods, credit_type, pool, own_tariff, plan_tariff, amount, item_quantity, percent, escalation, index,
 				line_group, measured, included, rounded, unpriced, item_tariff)
-			CROSS JOIN LATERAL (SELECT meter.part_tariff(item_tariff, escalation, index, period, whole) AS tariff) AS scaled
+			/* No exchange rate is agreed in a plan. */
+			LEFT JOIN (SELECT card.currency FROM meter.card WHERE card.card = 'cost') AS foreign_cost
+				ON usage_line.kind = 'cost_plus'
+				AND foreign_cost.currency <> usage_line.currency
+			CROSS JOIN LATERAL (SELECT CASE WHEN foreign_cost.currency IS NULL THEN meter.part_tariff(item_tariff, escalation, index, period, whole) END AS tariff) AS scaled
 		) AS line
 		UNION ALL
 		SELECT
@@ -471,7 +477,21 @@ BEGIN
 				WHERE charge.subscription_id = item.subscription_id
 					AND charge.period_start >= lower(committed.service)
 					AND charge.period_start < upper(committed.service)
-					AND (item.applies_to IS NULL OR charge.plan_item = ANY (item.applies_to))), 0)) AS amount
+					AND (item.applies_to IS NULL OR charge.plan_item = ANY (item.applies_to))), 0)
+				/* Of parts that cannot be rated any more, what they were invoiced. */
+				- CASE WHEN item.in_term THEN coalesce((
+					SELECT sum(line.amount)
+					FROM meter.invoice_line AS line
+					WHERE line.subscription_id = item.subscription_id
+						AND line.period_start >= lower(committed.service)
+						AND line.period_start < item.period_start
+						AND line.counted
+						AND line.kind NOT IN ('commitment', 'discount', 'cap')
+						AND (item.applies_to IS NULL OR line.plan_item = ANY (item.applies_to))
+						AND NOT EXISTS (SELECT FROM part WHERE part.subscription_id = line.subscription_id AND part.period_start = line.period_start)
+						AND (line.period_start < (SELECT purged.horizon FROM meter.horizon AS purged) OR line.customer_id LIKE 'erased-%')
+						AND meter.is_frozen(line.customer_id, line.plan, line.version, line.period)), 0)
+				ELSE 0 END) AS amount
 		FROM item
 		CROSS JOIN LATERAL (SELECT CASE WHEN item.in_term THEN meter.period(item.period_start, item.anchor, item.term) ELSE item.whole END AS cycle) AS cycle
 		CROSS JOIN LATERAL (
@@ -569,7 +589,7 @@ COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, inte
 REVOKE ALL ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer, meter.usage_daily[]) FROM PUBLIC;
 
 CREATE FUNCTION meter.preview_migration(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, as_of timestamptz DEFAULT now())
-	RETURNS TABLE (customer_id text, subscription_id bigint, of_version integer, currency text, period daterange, present_amount numeric, future_amount numeric, difference numeric, problems bigint)
+	RETURNS TABLE (customer_id text, subscription_id bigint, of_version integer, currency text, period daterange, present_amount numeric, future_amount numeric, difference numeric, problems bigint, present_currency text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -615,16 +635,22 @@ BEGIN
 		(array_agg(line.period) FILTER (WHERE NOT line.future))[1],
 		coalesce(trim_scale(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE NOT line.future)), 0),
 		coalesce(trim_scale(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE line.future)), 0),
-		trim_scale(coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE line.future), 0) - coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE NOT line.future), 0)),
-		count(line.problem) FILTER (WHERE line.future)
+		CASE WHEN min(former.currency) = wanted.currency THEN
+			trim_scale(coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE line.future), 0) - coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE NOT line.future), 0))
+		END,
+		count(line.problem) FILTER (WHERE line.future),
+		min(former.currency)
 	FROM line
 	JOIN meter.subscription ON subscription.subscription_id = line.subscription_id
+	JOIN meter.plan AS former
+		ON former.plan = subscription.plan
+		AND former.version = subscription.version
 	WHERE line.subscription_id = ANY (ids)
 	GROUP BY line.customer_id, line.subscription_id
 	ORDER BY line.customer_id, line.subscription_id;
 END
 $$;
-COMMENT ON FUNCTION meter.preview_migration(text, integer, integer, text[], timestamptz) IS 'What each subscription to a plan would have been billed by another version of it, beside what it was: of its last complete period, or of its first one where none is. Of those on from_version and of customers, where these are said. problems counts lines that the new version has no price for. Changes nothing.';
+COMMENT ON FUNCTION meter.preview_migration(text, integer, integer, text[], timestamptz) IS 'What each subscription to a plan would have been billed by another version of it, beside what it was: of its last complete period, or of its first one where none is. Of those on from_version and of customers, where these are said. problems counts lines that the new version has no price for. present_amount is in present_currency, future_amount in currency; where these differ, difference is NULL. Changes nothing.';
 
 CREATE FUNCTION meter.migrate_subscriptions(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, effective text DEFAULT 'period_end', as_of timestamptz DEFAULT now())
 	RETURNS TABLE (customer_id text, subscription_id bigint, new_subscription_id bigint, since date)

@@ -33,7 +33,7 @@ CREATE INDEX invoice_customer_id_idx ON meter.invoice (customer_id, invoice_date
 COMMENT ON TABLE meter.invoice IS 'Invoices and credit notes. meter.close_periods writes them. A final one cannot be changed by anybody.';
 COMMENT ON COLUMN meter.invoice.invoice_id IS 'A number to name the invoice by. It may have gaps.';
 COMMENT ON COLUMN meter.invoice.kind IS 'invoice or credit_note.';
-COMMENT ON COLUMN meter.invoice.state IS 'draft: its lines count as invoiced, and their tax_code may be set; final; or void, by a credit note.';
+COMMENT ON COLUMN meter.invoice.state IS 'draft: its lines count as invoiced, their tax_code may be set, and a DELETE has its periods billed again; final; or void, by a credit note.';
 COMMENT ON COLUMN meter.invoice.customer_id IS 'The customer.';
 COMMENT ON COLUMN meter.invoice.currency IS 'ISO 4217 code of the currency of its amounts.';
 COMMENT ON COLUMN meter.invoice.invoice_date IS 'The date that its lines fell due, in the customer''s calendar.';
@@ -277,6 +277,38 @@ CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.invoice_line
 CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.invoice
 	FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_invoice_lines();
 
+/* Lines without their invoice would count as invoiced for ever. */
+CREATE FUNCTION meter.discard_invoice() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	/* Waits for one who is billing the customer. */
+	PERFORM FROM meter.billing_account WHERE customer_id = OLD.customer_id FOR UPDATE;
+	IF EXISTS (
+		SELECT FROM meter.invoice_line AS line
+		JOIN meter.invoice_line AS later USING (subscription_id, period_start, plan_item, line_group)
+		JOIN meter.invoice ON invoice.invoice_id = later.invoice_id
+		WHERE line.invoice_id = OLD.invoice_id
+			AND later.revision > line.revision)
+	THEN
+		RAISE EXCEPTION 'draft % cannot be deleted: a later invoice has adjustments of its lines', OLD.invoice_id
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Finalize it, or delete that one as well, where it is a draft.';
+	END IF;
+	PERFORM meter.mark_invoices(OLD.customer_id, min(line.period_start) - 1)
+	FROM meter.invoice_line AS line
+	WHERE line.invoice_id = OLD.invoice_id;
+	DELETE FROM meter.invoice_line WHERE invoice_id = OLD.invoice_id;
+	DELETE FROM meter.money_credit_use WHERE invoice_id = OLD.invoice_id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.discard_invoice() IS 'Trigger of meter.invoice: deletes a draft''s lines and what it took of credits in money with it, so that the next closing bills its periods again. One whose lines a later invoice adjusts is refused.';
+REVOKE ALL ON FUNCTION meter.discard_invoice() FROM PUBLIC;
+CREATE TRIGGER discard_deleted AFTER DELETE ON meter.invoice
+	FOR EACH ROW WHEN (OLD.state = 'draft') EXECUTE FUNCTION meter.discard_invoice();
+
 CREATE FUNCTION meter.due_lines(customers text[], since date[], until date[], only_due boolean DEFAULT false, tail meter.usage_daily[] DEFAULT NULL)
 	RETURNS TABLE (
 		customer_id text, subscription_id bigint, plan text, version integer, currency text,
@@ -414,9 +446,13 @@ BEGIN
 		line.metric, line.measured, line.included, line.quantity, line.tariff,
 		line.exact_amount, line.rated_amount, line.invoiced, line.amount, line.problem
 	FROM meter.due_lines(ARRAY[preview_lines.customer_id], ARRAY[since], ARRAY[today], tail => tail) AS line;
+/* One that cannot be rated must not hide the others in views of all. */
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+	problem := SQLERRM;
+	RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION meter.preview_lines(text, timestamptz) IS 'The lines of a customer''s open periods as of an instant (default now), and of closed ones that have to be rated again: what the next invoices will say.';
+COMMENT ON FUNCTION meter.preview_lines(text, timestamptz) IS 'The lines of a customer''s open periods as of an instant (default now), and of closed ones that have to be rated again: what the next invoices will say. A customer that cannot be rated has one line, of nothing but the problem.';
 
 CREATE VIEW meter.invoice_preview AS
 SELECT subscriber.customer_id, line.*
@@ -458,9 +494,13 @@ WITH allowance AS (
 	SELECT
 		usage.customer_id, usage.subscription_id, usage.plan, usage.version, usage.period, usage.plan_item, usage.metric, usage.state,
 		greatest(usage.measured, 0) AS used,
-		meter.allowance(item.kind, usage.included, item.tariff) AS allowance
+		meter.allowance(item.kind, usage.included, coalesce(override.tariff, item.tariff)) AS allowance
 	FROM meter.period_usage AS usage
 	JOIN meter.plan_item AS item USING (plan, version, plan_item)
+	LEFT JOIN meter.subscription_override AS override
+		ON override.subscription_id = usage.subscription_id
+		AND override.plan_item = usage.plan_item
+		AND override.valid @> lower(usage.period)
 	WHERE item.dimension IS NULL
 )
 SELECT
@@ -472,19 +512,6 @@ FROM allowance
 WHERE allowance > 0
 	AND allowance < 100000000000000000000;
 COMMENT ON VIEW meter.allowance_use IS 'How much of what a period includes was used, by customer, period and plan item: of allotments of credits, included units, free units, and units in a first tier at price zero. used_share is 1 where all is used, and above where there is overage.';
-
-CREATE VIEW meter.allowance_spread AS
-SELECT
-	plan, version, plan_item, period, metric,
-	count(*) AS customers,
-	percentile_cont(0.5) WITHIN GROUP (ORDER BY used_share) AS p50,
-	percentile_cont(0.75) WITHIN GROUP (ORDER BY used_share) AS p75,
-	percentile_cont(0.8) WITHIN GROUP (ORDER BY used_share) AS p80,
-	percentile_cont(0.9) WITHIN GROUP (ORDER BY used_share) AS p90,
-	meter.prorate(1, 0, count(*) FILTER (WHERE used_share < 0.5), count(*)) AS share_under_half
-FROM meter.allowance_use
-GROUP BY plan, version, plan_item, period, metric;
-COMMENT ON VIEW meter.allowance_spread IS 'How much of what a plan includes its customers use, by plan item and period: percentiles of allowance_use.used_share, and the share of the customers that use less than half.';
 
 CREATE VIEW meter.period_problem AS
 SELECT customer_id, subscription_id, period, plan_item, line_group, 'open' AS state, problem
@@ -503,6 +530,32 @@ WHERE NOT isempty(valid)
 		SELECT FROM meter.plan
 		WHERE plan.plan = subscription.plan
 			AND plan.version = subscription.version)
+UNION ALL
+SELECT held.customer_id, held.subscription_id, held.valid, item.plan_item, NULL, 'open', format('metric "%s" does not exist, and nothing is charged by it', item.metric)
+FROM meter.subscription AS held
+JOIN meter.plan_item AS item USING (plan, version)
+WHERE NOT isempty(held.valid)
+	AND item.metric IS NOT NULL
+	AND NOT EXISTS (SELECT FROM meter.metric WHERE metric.metric = item.metric)
+UNION ALL
+SELECT
+	held.customer_id, part.subscription_id, part.valid, part.plan_item, NULL, 'open',
+	CASE WHEN held.subscription_id IS NULL THEN format('%s of subscription %s, which is not there', part.what, part.subscription_id) ELSE format('%s of item "%s", which plan "%s" version %s does not have', part.what, part.plan_item, held.plan, held.version) END
+FROM (
+	SELECT 'seats' AS what, subscription_id, plan_item, valid, 'seat' AS kind
+	FROM meter.subscription_seat
+	UNION ALL
+	SELECT 'an override', subscription_id, plan_item, valid, NULL
+	FROM meter.subscription_override
+) AS part
+LEFT JOIN meter.subscription AS held ON held.subscription_id = part.subscription_id
+WHERE NOT EXISTS (
+		SELECT FROM meter.plan_item AS item
+		WHERE item.plan = held.plan
+			AND item.version = held.version
+			AND item.plan_item = part.plan_item
+			AND item.kind = coalesce(part.kind, item.kind))
+	AND isempty(held.valid) IS NOT TRUE
 UNION ALL
 SELECT
 	subscription.customer_id, subscription.subscription_id, subscription.valid * other.valid, item.plan_item, NULL, 'open',
@@ -525,7 +578,7 @@ JOIN meter.plan_item AS other_item
 	AND other_item.credit_type = item.credit_type
 WHERE meter.charges_pool(subscription.plan, subscription.version, item.credit_type, item.pool, other_item.pool)
 	OR meter.charges_pool(other.plan, other.version, item.credit_type, other_item.pool, item.pool);
-COMMENT ON VIEW meter.period_problem IS 'What in open and closed periods is not billed, or billed with a doubt: negative quantities, usage without a cost or a tariff, an index without a rate, a plan that is not there, overage of credits that two plans of a customer charge, and customers whose closing failed. Empty is well.';
+COMMENT ON VIEW meter.period_problem IS 'What in open and closed periods is not billed, or billed with a doubt: negative quantities, usage without a cost or a tariff, an index without a rate, a plan or a metric that is not there, seats and overrides of items that the plan does not have, overage of credits that two plans of a customer charge, and customers whose closing failed. Empty is well.';
 
 CREATE FUNCTION meter.pay_by_credit(invoices bigint[]) RETURNS void
 LANGUAGE plpgsql
@@ -914,7 +967,8 @@ BEGIN
 	UPDATE meter.invoice SET state = 'final', finalized_at = clock_timestamp() WHERE invoice.invoice_id = note;
 	UPDATE meter.invoice SET state = 'void', voided_at = clock_timestamp() WHERE invoice.invoice_id = voided.invoice_id;
 	IF void_invoice.rebill THEN
-		PERFORM meter.mark_invoices(voided.customer_id, min(line.period_start))
+		/* The day before: what is due in advance may be billed until its period's first date, and no further. */
+		PERFORM meter.mark_invoices(voided.customer_id, min(line.period_start) - 1)
 		FROM meter.invoice_line AS line
 		WHERE line.invoice_id = voided.invoice_id;
 	END IF;

@@ -110,19 +110,24 @@ BEGIN
 			RAISE EXCEPTION '% has no column "%"', source, field.value
 				USING ERRCODE = 'undefined_column', HINT = format('Say which column is the %s.', field.key);
 		END IF;
+		IF field.key = 'amount' AND (SELECT typcategory FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid WHERE attrelid = source AND attname = field.value) <> 'N' THEN
+			RAISE EXCEPTION 'column "%" of % is no number', field.value, source
+				USING ERRCODE = 'invalid_parameter_value', HINT = 'Name a column of a number''s type, or attach a view that has one.';
+		END IF;
 	END LOOP;
 	currency := CASE WHEN mapping #>> '{columns,currency}' IS NULL THEN format('%L::text', mapping ->> 'currency') ELSE format('upper(source.%I::text)', mapping #>> '{columns,currency}') END;
 	amount := format('source.%I::numeric', mapping #>> '{columns,amount}');
 	IF (mapping ->> 'minor_units')::boolean THEN
-		amount := format('%s * (10::numeric ^ - meter.currency_digits(%s))', amount, currency);
+		amount := format('%s * (10::numeric ^ - CASE WHEN meter.is_currency(%s) THEN meter.currency_digits(%2$s) END)', amount, currency);
 	END IF;
+	/* A row that cannot be counted must not keep the others from it. */
 	RETURN format(
 		$query$SELECT
 			customer_id,
 			CASE WHEN isfinite(first_date) AND isfinite(end_date) AND first_date < end_date THEN daterange(first_date, end_date) END,
 			coalesce(CASE WHEN isfinite(revenue_date) THEN revenue_date END, CASE WHEN isfinite(first_date) THEN first_date END),
 			kind,
-			trim_scale(amount),
+			CASE WHEN abs(amount) <= 1000000000000000 AND amount = round(amount, 12) THEN trim_scale(amount) END,
 			currency
 		FROM (
 			SELECT source.%I::text AS customer_id, %s AS revenue_date, %s AS first_date, %s AS end_date, %s AS kind, %s AS amount, %s AS currency
@@ -201,6 +206,8 @@ BEGIN
 					- coalesce((SELECT sum(part::numeric) FROM jsonb_path_query(line, '$.taxes[*] ? (@.tax_behavior == "inclusive").amount') AS part), 0) AS net,
 				CASE
 					WHEN document.sign = -1 THEN 'credit_note'
+					WHEN line #>> '{metadata,meter_key}' IS NOT NULL THEN 'meter'
+					WHEN coalesce(line #>> '{metadata,meter_kind}', line #>> '{price,metadata,meter_kind}') = 'credit_purchase' THEN 'credit_purchase'
 					WHEN coalesce(line #>> '{price,recurring,usage_type}', line #>> '{plan,usage_type}') = 'metered' THEN 'usage'
 					WHEN coalesce(line #>> '{price,recurring,usage_type}', line #>> '{plan,usage_type}', line ->> 'subscription', line #>> '{parent,subscription_item_details,subscription}') IS NOT NULL OR line ->> 'type' = 'subscription' THEN 'fee'
 					ELSE 'other'
@@ -219,7 +226,7 @@ BEGIN
 			LEFT JOIN line ON line.id = invoice.id
 			GROUP BY invoice.id, invoice.revenue_date
 		), listed AS (
-			SELECT id, sum(net) AS net FROM line GROUP BY id
+			SELECT id, sum(net) AS net, coalesce(sum(net) FILTER (WHERE kind = 'credit_purchase'), 0) AS purchased FROM line GROUP BY id
 		), paid AS (
 			SELECT refunds.id AS refund_id, charges.invoice AS invoice_id FROM %1$I.refunds JOIN %1$I.charges ON charges.id = refunds.charge
 			UNION
@@ -244,29 +251,39 @@ BEGIN
 				ON line.sign = -1
 				AND billed.id = line.invoice_id
 				AND billed.line_id = line.line_id
+			/* What the outbox shipped is counted where it was billed, and what was paid for credits as they burn. */
+			WHERE line.kind <> 'meter'
+				AND billed.kind IS DISTINCT FROM 'credit_purchase'
 			UNION ALL
 			SELECT
 				document.invoice_id,
 				document.revenue_date,
 				CASE document.sign WHEN 1 THEN 'other' ELSE 'credit_note' END,
-				document.sign * (document.net - coalesce(listed.net, 0)),
+				CASE
+					WHEN document.sign = 1 THEN document.net - coalesce(listed.net, 0)
+					WHEN invoice.net > 0 THEN - meter.prorate(document.net - coalesce(listed.net, 0), 0, invoice.net - coalesce(billed.purchased, 0), invoice.net)
+					ELSE coalesce(listed.net, 0) - document.net
+				END,
 				span.first_date,
 				span.end_date
 			FROM document
 			JOIN span USING (invoice_id)
+			JOIN invoice ON invoice.id = document.invoice_id
 			LEFT JOIN listed ON listed.id = document.id
+			LEFT JOIN listed AS billed ON billed.id = document.invoice_id
 			UNION ALL
 			SELECT
 				invoice.id,
 				meter.usage_date(to_timestamp(refunds.created), invoice.timezone),
 				'refund',
-				- meter.prorate(refunds.amount, 0, invoice.net, invoice.total),
+				- meter.prorate(refunds.amount, 0, invoice.net - coalesce(listed.purchased, 0), invoice.total),
 				span.first_date,
 				span.end_date
 			FROM %1$I.refunds
 			JOIN paid ON paid.refund_id = refunds.id
 			JOIN invoice ON invoice.id = paid.invoice_id
 			JOIN span ON span.invoice_id = invoice.id
+			LEFT JOIN listed ON listed.id = invoice.id
 			WHERE refunds.status = 'succeeded'
 				AND invoice.total > 0
 				AND invoice.net > 0
@@ -277,7 +294,7 @@ BEGIN
 			daterange(earned.first_date, greatest(earned.end_date, earned.first_date + 1)),
 			earned.revenue_date,
 			earned.kind,
-			trim_scale(earned.net / (10::numeric ^ CASE WHEN invoice.currency IN ('ISK', 'UGX') THEN 2 WHEN invoice.currency = 'MGA' THEN 0 ELSE meter.currency_digits(invoice.currency) END)),
+			trim_scale(earned.net / (10::numeric ^ CASE WHEN invoice.currency IN ('ISK', 'UGX') THEN 2 WHEN invoice.currency = 'MGA' THEN 0 WHEN meter.is_currency(invoice.currency) THEN meter.currency_digits(invoice.currency) END)),
 			invoice.currency
 		FROM earned
 		JOIN invoice ON invoice.id = earned.invoice_id
@@ -285,7 +302,7 @@ BEGIN
 	$query$, stripe_schema, customer_key);
 END
 $$;
-COMMENT ON FUNCTION meter.stripe_revenue(text, text) IS 'The revenue in a schema that Stripe Sync Engine keeps: the lines of paid invoices, each over its own period, less their credit notes and refunds, without tax and after discounts. A refund that a credit note is about counts once; of any other, the part that is not tax is taken off, over the span of the invoice''s lines. The customer is the metadata of Stripe''s customer under customer_key, or Stripe''s own id where it has none. kind is fee, usage (a metered price), credit_note, refund or other. Amounts are in Stripe''s minor units, which are two digits for ISK and UGX and none for MGA.';
+COMMENT ON FUNCTION meter.stripe_revenue(text, text) IS 'The revenue in a schema that Stripe Sync Engine keeps: the lines of paid invoices, each over its own period, less their credit notes and refunds, without tax and after discounts. A refund that a credit note is about counts once; of any other, the part that is not tax is taken off, over the span of the invoice''s lines. The customer is the metadata of Stripe''s customer under customer_key, or Stripe''s own id where it has none. kind is fee, usage (a metered price), credit_note, refund or other; credit_purchase where the metadata of the line or its price has it under meter_kind, and then neither its credit notes nor its part of refunds are there. Lines that meter''s outbox shipped, which have meter_key in their metadata, are left out, as meter has them as its own. Amounts are in Stripe''s minor units, which are two digits for ISK and UGX and none for MGA.';
 
 CREATE FUNCTION meter.missing_revenue(kind text, relation text, mapping jsonb) RETURNS text
 LANGUAGE sql STABLE PARALLEL RESTRICTED
@@ -602,7 +619,7 @@ WHERE line.customer_id IS NULL
 	OR line.amount IS NULL
 	OR line.currency IS NULL
 	OR line.currency <> reporting.currency AND monthly_rate.rate IS NULL;
-COMMENT ON VIEW meter.revenue_problem IS 'Lines of revenue that cannot be counted, or not in the currency of meter.setting, and why: no date (they are in no report), no customer (they are in the row without one), no amount, no currency, or no exchange rate in the last month of their period (the customer''s revenue is NULL). Empty is well.';
+COMMENT ON VIEW meter.revenue_problem IS 'Lines of revenue that cannot be counted, or not in the currency of meter.setting, and why: no date (they are in no report), no customer (they are in the row without one), no amount (or one that is no number, out of range, of more than 12 fractional digits, or in minor units of no known currency), no currency, or no exchange rate in the last month of their period (the customer''s revenue is NULL). Empty is well.';
 
 /* An array, so that the planner expects ten months and not the thousand rows of a series. */
 CREATE FUNCTION meter.months_of(period daterange) RETURNS date[]

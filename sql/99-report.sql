@@ -480,41 +480,70 @@ SELECT pg_extension_config_dump('meter.cost_budget', '');
 SELECT pg_extension_config_dump('meter.cost_budget_cost_budget_id_seq', '');
 SELECT pg_extension_config_dump('meter.pricing_threshold', 'WHERE NOT builtin');
 
-/* As meter.allowance_use, of all customers at once. */
-CREATE VIEW meter.used_allowance AS
+/* As meter.allowance_use, of all customers at once, and for whoever reads reports. */
+CREATE VIEW meter.item_allowance AS
 WITH line AS NOT MATERIALIZED (
-	SELECT customer_id, subscription_id, plan, version, plan_item, line_group, period, measured, included, 2147483647 AS revision
+	SELECT customer_id, subscription_id, plan, version, plan_item, line_group, period, metric, measured, included, 2147483647 AS revision
 	FROM meter.open_lines()
 	WHERE metric IS NOT NULL
 		AND measured IS NOT NULL
 	UNION ALL
-	SELECT customer_id, subscription_id, plan, version, plan_item, line_group, period, measured, included, revision
+	SELECT customer_id, subscription_id, plan, version, plan_item, line_group, period, metric, measured, included, revision
 	FROM meter.invoice_line
 	WHERE metric IS NOT NULL
 		AND quantity IS NOT NULL
 ), last_line AS NOT MATERIALIZED (
-	SELECT DISTINCT ON (subscription_id, lower(period), plan_item, line_group) customer_id, plan, version, plan_item, period, measured, included
+	SELECT DISTINCT ON (subscription_id, lower(period), plan_item, line_group) customer_id, subscription_id, plan, version, plan_item, period, metric, measured, included
 	FROM line
 	ORDER BY subscription_id, lower(period), plan_item, line_group, revision DESC
 ), used AS NOT MATERIALIZED (
-	SELECT line.customer_id, line.period, greatest(line.measured, 0) AS used, meter.allowance(item.kind, line.included, item.tariff) AS allowance
+	SELECT
+		line.customer_id, line.plan, line.version, line.plan_item, line.metric, line.period,
+		meter.allowance(item.kind, line.included, coalesce(override.tariff, item.tariff)) AS allowance,
+		greatest(line.measured, 0) AS used
 	FROM last_line AS line
 	JOIN meter.plan_item AS item
 		ON item.plan = line.plan
 		AND item.version = line.version
 		AND item.plan_item = line.plan_item
+	LEFT JOIN meter.subscription_override AS override
+		ON override.subscription_id = line.subscription_id
+		AND override.plan_item = line.plan_item
+		AND override.valid @> lower(line.period)
 	WHERE item.dimension IS NULL
 )
 SELECT
+	customer_id, plan, version, plan_item, metric, period,
+	trim_scale(allowance) AS allowance,
+	used,
+	meter.prorate(1, 0, used, allowance) AS used_share
+FROM used
+WHERE allowance > 0
+	AND allowance < 100000000000000000000;
+COMMENT ON VIEW meter.item_allowance IS 'meter.allowance_use of all customers at once: how much of what a period includes was used, by customer, plan item and period. For reports; of one customer, meter.allowance_use is faster.';
+
+CREATE VIEW meter.allowance_spread AS
+SELECT
+	plan, version, plan_item, period, metric,
+	count(*) AS customers,
+	percentile_cont(0.5) WITHIN GROUP (ORDER BY used_share) AS p50,
+	percentile_cont(0.75) WITHIN GROUP (ORDER BY used_share) AS p75,
+	percentile_cont(0.8) WITHIN GROUP (ORDER BY used_share) AS p80,
+	percentile_cont(0.9) WITHIN GROUP (ORDER BY used_share) AS p90,
+	meter.prorate(1, 0, count(*) FILTER (WHERE used_share < 0.5), count(*)) AS share_under_half
+FROM meter.item_allowance
+GROUP BY plan, version, plan_item, period, metric;
+COMMENT ON VIEW meter.allowance_spread IS 'How much of what a plan includes its customers use, by plan item and period: percentiles of item_allowance.used_share, and the share of the customers that use less than half.';
+
+CREATE VIEW meter.used_allowance AS
+SELECT
 	used.customer_id,
 	meter.month_start(least(upper(used.period) - 1, reporting.today)) AS month,
-	max(meter.prorate(1, 0, used.used, used.allowance)) AS used_share
-FROM used
+	max(used.used_share) AS used_share
+FROM meter.item_allowance AS used
 CROSS JOIN meter.reporting
-WHERE used.allowance > 0
-	AND used.allowance < 100000000000000000000
 GROUP BY used.customer_id, meter.month_start(least(upper(used.period) - 1, reporting.today));
-COMMENT ON VIEW meter.used_allowance IS 'How much each customer used of what its plans include, of the item that it used most of, by the month of the period''s last date, of an open period by the present one: 1 is all, more is overage. meter.allowance_use has it item by item.';
+COMMENT ON VIEW meter.used_allowance IS 'How much each customer used of what its plans include, of the item that it used most of, by the month of the period''s last date, of an open period by the present one: 1 is all, more is overage. meter.item_allowance has it item by item.';
 
 /* What signals are made from, a row a customer and month. */
 CREATE VIEW meter.signal_base AS
@@ -885,7 +914,7 @@ BEGIN
 				'customer_cost', 'customer_action_cost', 'action_cost', 'workflow_cost', 'user_cost', 'cache_saving', 'shared_cost', 'shared_cost_weight', 'shared_cost_allocation', 'customer_shared_cost',
 				'provider_bill', 'provider_usage', 'provider_reconciliation', 'provider_bill_allocation', 'revenue', 'revenue_source', 'revenue_line', 'credit_grant', 'credit_ledger', 'credit_balance', 'credit_lot_balance', 'credit_revenue', 'credit_problem', 'top_up_due', 'revenue_problem', 'customer_revenue',
 				'margin_part', 'margin_of_customer', 'customer_margin', 'plan_margin', 'segment_margin', 'monthly_margin', 'customer_item_margin', 'item_margin', 'customer_action_margin', 'action_margin',
-				'cost_spread', 'cost_variance_by_month', 'cost_budget', 'pricing_threshold', 'used_allowance', 'signal_base', 'pricing_signal', 'focus_cost_and_usage', 'unpriced_usage', 'unknown_name')
+				'cost_spread', 'cost_variance_by_month', 'cost_budget', 'pricing_threshold', 'item_allowance', 'allowance_spread', 'used_allowance', 'signal_base', 'pricing_signal', 'focus_cost_and_usage', 'unpriced_usage', 'unknown_name')
 	), role);
 	EXECUTE format('GRANT SELECT (timezone, currency) ON meter.setting TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.open_lines() TO %s', role);

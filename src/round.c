@@ -30,6 +30,17 @@ meter_currency_digits(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(digits_of(PG_GETARG_TEXT_PP(0)));
 }
 
+PG_FUNCTION_INFO_V1(meter_is_currency);
+Datum
+meter_is_currency(PG_FUNCTION_ARGS)
+{
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bool known = currency_digits(name) >= 0;
+
+	pfree(name);
+	PG_RETURN_BOOL(known);
+}
+
 PG_FUNCTION_INFO_V1(meter_round_money);
 Datum
 meter_round_money(PG_FUNCTION_ARGS)

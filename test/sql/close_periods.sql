@@ -124,7 +124,9 @@ SELECT meter.subscribe('bad', 'huge', since => '2023-01-01'), meter.subscribe('g
 SELECT meter.subscribe('good' || i, 'eur', since => '2023-03-01', until => '2023-04-01') FROM generate_series(2, 5) AS i;
 CALL meter.close_periods(upto => '2023-04-01', as_of => '2023-06-01 00:00+00', batch_customers => 3);
 SELECT customer, invoice_date, total FROM pg_temp.invoices WHERE customer ~ 'good|bad';
-SELECT customer_id, state, problem FROM meter.period_problem WHERE customer_id = 'bad' AND state = 'not closed';
+SELECT customer_id, state, problem FROM meter.period_problem WHERE customer_id IN ('bad', 'good1');
+SELECT customer_id, problem, amount FROM meter.invoice_preview WHERE problem IS NOT NULL;
+SELECT count(*) > 0 AS there FROM meter.period_usage WHERE customer_id = 'a';
 SELECT job, state, done, total FROM meter.job_progress WHERE job = 'close_periods';
 INSERT INTO meter.subscription_override (subscription_id, plan_item, quantity) SELECT subscription_id, 'fee', 1e-19 FROM meter.subscription WHERE customer_id = 'bad';
 INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) SELECT subscription_id, 'fee', 0 FROM meter.subscription WHERE customer_id = 'bad';
@@ -150,6 +152,21 @@ SELECT count(meter.finalize_invoice(invoice_id)) FROM meter.invoice WHERE custom
 UPDATE meter.invoice_line SET tax_code = NULL WHERE customer_id = 'draft';
 SELECT state, total FROM pg_temp.invoices WHERE customer = 'draft';
 SELECT meter.finalize_invoice(1);
+-- A draft that is deleted takes its lines and credits with it, and is billed again; not one that a later invoice goes on from.
+INSERT INTO meter.money_credit (customer_id, currency, amount) VALUES ('drafts', 'USD', 4);
+SELECT meter.subscribe('drafts', 'basic', since => '2023-05-01', until => '2023-05-11') AS drafts \gset
+CALL meter.close_periods(as_of => '2023-05-13 00:00+00', upto => '2023-05-12', state => 'draft');
+DELETE FROM meter.invoice WHERE customer_id = 'drafts';
+SELECT count(*) FROM meter.invoice_line WHERE customer_id = 'drafts';
+SELECT count(*) FROM meter.money_credit_use;
+CALL meter.close_periods(as_of => '2023-05-13 00:00+00', upto => '2023-05-12', state => 'draft');
+SELECT state, total, paid_by_credit FROM meter.invoice WHERE customer_id = 'drafts';
+INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) VALUES (:drafts, 'fee', 62);
+CALL meter.close_periods(as_of => '2023-05-13 00:00+00', upto => '2023-05-12', state => 'draft');
+DO $$ BEGIN DELETE FROM meter.invoice WHERE invoice_id = (SELECT min(invoice_id) FROM meter.invoice WHERE customer_id = 'drafts'); EXCEPTION WHEN data_exception THEN RAISE NOTICE '%', regexp_replace(SQLERRM, '[0-9]+', 'N'); END $$;
+DELETE FROM meter.invoice WHERE customer_id = 'drafts';
+CALL meter.close_periods(as_of => '2023-05-13 00:00+00', upto => '2023-05-12');
+SELECT state, total FROM pg_temp.invoices WHERE customer = 'drafts';
 
 -- A superuser's void writes a credit note; the period is billed again, or stays settled.
 SELECT max(invoice_id) AS paid FROM meter.invoice WHERE customer_id = 'good1' \gset
@@ -164,6 +181,14 @@ INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) SEL
 CALL meter.close_periods(upto => '2023-04-01', as_of => '2023-06-01 00:00+00');
 SELECT kind, state, total FROM pg_temp.invoices WHERE customer = 'good2';
 SELECT meter.void_invoice(:note, 'no');
+-- What was due in advance, too, when nothing of its period is billed yet.
+INSERT INTO meter.plan (plan, currency, family) VALUES ('early', 'USD', 'early');
+INSERT INTO meter.plan_item (plan, plan_item, kind, amount, timing) VALUES ('early', 'fee', 'fee', 31, 'advance');
+SELECT meter.subscribe('early', 'early', since => '2023-05-01') IS NOT NULL AS early;
+CALL meter.close_periods(upto => '2023-05-01', as_of => '2023-06-01 00:00+00');
+SELECT count(meter.void_invoice(invoice_id, 'wrong address')) FROM meter.invoice WHERE customer_id = 'early';
+CALL meter.close_periods(upto => '2023-05-01', as_of => '2023-06-01 00:00+00');
+SELECT kind, state, total FROM pg_temp.invoices WHERE customer = 'early';
 SELECT operation, customer_id, reason FROM meter.audit_log WHERE operation = 'void_invoice' ORDER BY audit_id;
 CREATE ROLE meter_regress_clerk;
 GRANT USAGE ON SCHEMA meter TO meter_regress_clerk;

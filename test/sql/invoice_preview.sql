@@ -35,6 +35,28 @@ SELECT meter.included_quantity('at 1'), meter.included_quantity('at 1; free 5'),
 SELECT meter.subscribe('s' || i, 'p', since => '2023-01-01', until => '2023-02-01') FROM generate_series(1, 9) AS i;
 INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) SELECT 's' || i, '1', '2023-01-05 00:00+00', meter.usage('input_tokens', 150 * i) FROM generate_series(1, 9) AS i;
 SELECT customers, round(p50::numeric, 6) AS p50, round(p75::numeric, 6) AS p75, round(p80::numeric, 6) AS p80, round(p90::numeric, 6) AS p90, share_under_half FROM meter.allowance_spread WHERE period = '[2023-01-01,2023-02-01)';
+-- A subscription's own tariff includes what it says.
+SELECT meter.subscribe('own', 'p', since => '2023-01-01', until => '2023-02-01') AS own \gset
+INSERT INTO meter.subscription_override (subscription_id, plan_item, tariff, quantity) VALUES (:own, 'tokens', 'at 0.01; free 3700', 300);
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('own', '1', '2023-01-05 00:00+00', '{"input_tokens": 1000}');
+SELECT allowance, used, used_share FROM meter.allowance_use WHERE customer_id = 'own';
+SELECT used_share FROM meter.used_allowance WHERE customer_id = 'own';
+SELECT count(*) FROM (
+	SELECT customer_id, plan, version, plan_item, metric, period, allowance, used, used_share FROM meter.allowance_use
+	EXCEPT ALL
+	SELECT customer_id, plan, version, plan_item, metric, period, allowance, used, used_share FROM meter.item_allowance) AS other;
+SELECT (SELECT count(*) FROM meter.allowance_use) = (SELECT count(*) FROM meter.item_allowance) AS as_many;
+
+-- Seats and overrides that are of nothing are listed.
+INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) VALUES (:own, 'fees', 1), (-1, 'fee', 1);
+INSERT INTO meter.subscription_seat (subscription_id, plan_item) VALUES (:own, 'fee');
+SELECT customer_id, plan_item, state, regexp_replace(problem, 'subscription [0-9]+', 'subscription N') FROM meter.period_problem WHERE line_group IS NULL ORDER BY 1, 2, 4;
+DELETE FROM meter.subscription_override WHERE subscription_id = -1;
+-- And usage that no metric measures.
+INSERT INTO meter.plan (plan, currency, family) VALUES ('typo', 'USD', 'typo');
+INSERT INTO meter.plan_item (plan, plan_item, kind, metric, tariff) VALUES ('typo', 'tokens', 'usage', 'tokns', 'at 1');
+SELECT meter.subscribe('typo', 'typo', since => '2023-01-01', until => '2023-02-01') IS NOT NULL AS subscribed;
+SELECT customer_id, plan_item, problem FROM meter.period_problem WHERE customer_id = 'typo';
 
 -- Money has its currency's digits, half away from zero.
 SELECT meter.subscribe('cur', 'yen', since => '2023-01-01', until => '2023-01-11'), meter.subscribe('cur', 'dinar', since => '2023-01-01', until => '2023-01-11');

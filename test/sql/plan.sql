@@ -109,6 +109,14 @@ INSERT INTO meter.plan_item (plan, position, plan_item, kind, metric, tariff) VA
 SELECT meter.subscribe('c', 'plus', since => '2026-01-01', until => '2026-01-11', anchor => '2026-01-01');
 SELECT line, measured, quantity, amount, problem FROM pg_temp.bill('c', '2026-01-01', '2026-01-31') WHERE line IN ('marked_up', 'least', 'most');
 
+-- A cost in another currency has no price: nothing says which exchange rate was agreed.
+INSERT INTO meter.plan (plan, currency, family) VALUES ('foreign', 'EUR', 'foreign');
+INSERT INTO meter.plan_item (plan, plan_item, kind, metric, tariff) VALUES ('foreign', 'marked_up', 'cost_plus', 'model_cost', 'at 130%');
+SELECT * FROM meter.plan_problem;
+SELECT meter.subscribe('c', 'foreign', since => '2026-01-01', until => '2026-02-01');
+SELECT measured, quantity, amount, problem FROM meter.rate_lines('{c}', '{2026-01-01}', '{2026-01-31}') WHERE plan = 'foreign';
+UPDATE meter.subscription SET valid = 'empty' WHERE plan = 'foreign';
+
 -- Fees and seats: in advance or in arrears, by the day or in full, and a yearly one beside monthly ones.
 INSERT INTO meter.plan (plan, currency, family) VALUES ('fees', 'USD', 'c');
 INSERT INTO meter.plan_item (plan, position, plan_item, kind, amount, quantity, timing, prorated, every) VALUES

@@ -51,6 +51,16 @@ INSERT INTO meter.fx_rate (currency, quote, rate_date, rate) SELECT 'CHF', 'USD'
 SELECT bool_and(amount = round(2 * billed_amount, 12)) AS exchanged, count(*) AS months FROM meter.customer_revenue WHERE customer_id = 'now';
 DELETE FROM meter.revenue WHERE customer_id = 'now';
 
+-- Rows of an attached table that cannot be counted are listed, and the others are counted.
+CREATE TABLE odd (account text, amount numeric, cur text, note text);
+INSERT INTO odd VALUES ('odd', 100, 'USD', '1'), ('even', 'NaN', 'USD', '2'), ('even', 1e30, 'USD', '3'), ('even', 0.00000000000001, 'USD', '4'), ('even', 5, 'ABC', '5'), ('odd', 23, 'usd', '6');
+SELECT meter.attach_revenue('odd', 'odd', customer_id => 'account', amount => 'note', revenue_date => 'note', currency => 'USD');
+ALTER TABLE odd ADD booked date DEFAULT '2025-06-01';
+SELECT meter.attach_revenue('odd', 'odd', customer_id => 'account', amount => 'amount', revenue_date => 'booked', currency_column => 'cur', minor_units => true);
+SELECT customer_id, month, revenue, unknown_amounts FROM meter.customer_margin WHERE customer_id IN ('odd', 'even') ORDER BY customer_id;
+SELECT customer_id, amount, currency, problem FROM meter.revenue_problem WHERE source = 'odd' ORDER BY currency, problem;
+SELECT meter.detach_revenue('odd');
+
 -- A table that is there already: by its columns, where it is.
 CREATE SCHEMA shop;
 CREATE TABLE shop."order" (account text, placed timestamptz, "from" date, until timestamp, cents integer, cur text, what text, paid numeric);
@@ -107,6 +117,22 @@ SELECT count(*) FROM meter.focus_cost_and_usage;
 SELECT count(DISTINCT signal) FROM meter.pricing_signal;
 SELECT (SELECT count(*) FROM meter.credit_balance WHERE remaining < 0) + (SELECT count(*) FROM meter.credit_lot_balance WHERE remaining < 0) + (SELECT count(*) FROM meter.credit_revenue WHERE deferred < 0) + (SELECT count(*) FROM meter.credit_ledger WHERE balance < 0) + (SELECT count(*) FROM meter.top_up_due) + (SELECT count(*) FROM meter.credit_problem) AS credits;
 SELECT count(*) FROM meter.pricing_signal_rows('customers_at_a_loss', '2025-01-01');
+-- All that it is granted can be read. No notice.
+DO $$
+DECLARE
+	name text;
+	n bigint;
+BEGIN
+	FOR name IN SELECT relname FROM pg_class WHERE relnamespace = 'meter'::regnamespace AND relkind = 'v' AND has_table_privilege(oid, 'SELECT') ORDER BY relname LOOP
+		BEGIN
+			EXECUTE format('SELECT count(*) FROM (SELECT * FROM meter.%I LIMIT 3) AS shown', name) INTO n;
+		EXCEPTION WHEN OTHERS THEN
+			RAISE NOTICE '%: %', name, SQLERRM;
+		END;
+	END LOOP;
+END
+$$;
+SELECT count(*) FROM meter.allowance_spread;
 SELECT count(*) FROM meter.usage_event;
 SELECT count(*) FROM meter.rate;
 INSERT INTO meter.revenue (customer_id, revenue_date, amount, currency) VALUES ('acme', '2025-01-01', 1, 'USD');

@@ -1,6 +1,7 @@
 -- Rounding money and quantities.
 SELECT c AS currency, meter.currency_digits(c) AS digits, meter.round_money(1234.56785, c) AS rounded
 FROM unnest(ARRAY['EUR', 'USD', 'JPY', 'KWD', 'CLF', 'HUF', 'ISK', 'BHD']) AS c;
+SELECT code, meter.is_currency(code) FROM unnest(ARRAY['EUR', 'eur', 'XAU', 'EURO', 'EU', '', NULL]) AS code;
 SELECT a AS amount, meter.round_money(a, 'EUR') AS eur, meter.round_money(a, 'JPY') AS jpy
 FROM unnest(ARRAY[0, 0.005, -0.005, 0.004999999999, 2.345, -2.345, 2.5, -2.5, 0.4, 90.322580645161]) AS a;
 

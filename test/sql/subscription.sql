@@ -89,6 +89,15 @@ SELECT meter.subscribe('t', 'trial', since => '2023-01-01'), meter.subscribe('tc
 SELECT customer_id, period, whole, trial, days FROM meter.billing_period WHERE customer_id IN ('t', 'tc') AND lower(period) < '2023-10-31' AND (customer_id = 'tc' OR lower(period) < '2023-03-01') ORDER BY customer_id, period;
 SELECT * FROM pg_temp.bill('t', '2023-01-01', '2023-01-31');
 SELECT * FROM pg_temp.bill('tc', '2023-08-01', '2023-09-30');
+-- A discount for two periods is for the first two that are charged, on another version too.
+INSERT INTO meter.plan (plan, version, currency, trial_days, anchor, family) VALUES ('offer', 1, 'USD', 10, '2000-01-01', 'offer'), ('offer', 2, 'USD', 0, '2000-01-01', 'offer');
+INSERT INTO meter.plan_item (plan, version, position, plan_item, kind, amount, timing) SELECT 'offer', version, 1, 'fee', 'fee', 31 * version, 'arrears' FROM generate_series(1, 2) AS version;
+INSERT INTO meter.plan_item (plan, version, position, plan_item, kind, percent, periods) SELECT 'offer', version, 2, 'half', 'discount', 50, 2 FROM generate_series(1, 2) AS version;
+BEGIN;
+SELECT meter.subscribe('td', 'offer', 1, since => '2023-01-27') AS td \gset
+SELECT since FROM meter.migrate_subscriptions('offer', 2, customers => '{td}', as_of => '2023-02-10 00:00+00');
+SELECT plan, period, line, amount FROM pg_temp.bill('td', '2023-01-01', '2023-04-30');
+ROLLBACK;
 
 -- What a subscription has otherwise, from the period that begins then.
 SELECT meter.subscribe('o', 'basic', 1, since => '2023-01-01') AS o \gset
@@ -105,7 +114,17 @@ SELECT meter.subscribe('m1', 'basic', 1, since => '2023-01-01') AS m1, meter.sub
 INSERT INTO meter.subscription_override (subscription_id, plan_item, tariff) VALUES (:m1, 'tokens', 'at 3');
 INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('m1', '1', '2023-01-05 00:00+00', '{"input_tokens": 110}'), ('m2', '1', '2023-02-12 00:00+00', '{"input_tokens": 210}');
 SELECT customer_id, of_version, currency, period, present_amount, future_amount, difference, problems FROM meter.preview_migration('basic', 2, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
+BEGIN;
+INSERT INTO meter.plan (plan, version, currency) VALUES ('basic', 3, 'EUR');
+SELECT customer_id, present_amount, present_currency, future_amount, currency, difference FROM meter.preview_migration('basic', 3, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
+INSERT INTO meter.plan_item (plan, version, plan_item, kind, amount) VALUES ('basic', 3, 'fee', 'fee', 90);
+SELECT customer_id, present_amount, present_currency, future_amount, currency, difference FROM meter.preview_migration('basic', 3, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
+ROLLBACK;
 SELECT customer_id, new_subscription_id IS NOT NULL AS moved, since FROM meter.migrate_subscriptions('basic', 2, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
 SELECT customer, plan, version, valid, anchor, price_since FROM pg_temp.plans WHERE customer LIKE 'm_' ORDER BY customer, lower(valid);
 SELECT customer_id FROM meter.migrate_subscriptions('basic', 2, from_version => 1, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
 SELECT plan, period, line, quantity, amount FROM pg_temp.bill('m1', '2023-02-01', '2023-03-01');
+
+-- An anchor that periods cannot be counted from would fail in every view of them.
+SELECT meter.subscribe('q', 'basic', since => '2023-01-01', anchor => '5874890-01-01');
+INSERT INTO meter.plan (plan, currency, anchor) VALUES ('far', 'USD', 'infinity');

@@ -46,7 +46,8 @@ query($primary, q{
 		('tokens', 'usage', 'tokens', 'graduated: up to 5000 at 0; up to 20000 at 0.001; above at 0.0007'::meter.tariff),
 		('largest', 'usage', 'largest', 'volume: up to 10 at 0.1; above at 0.05'),
 		('users', 'usage', 'users', 'at 3'),
-		('cost', 'cost_plus', 'model_cost', 'at 130%')) AS item;
+		('cost', 'cost_plus', 'model_cost', 'at 130%')) AS item (plan_item, kind, metric, tariff)
+	WHERE kind <> 'cost_plus' OR currency = 'USD';
 	INSERT INTO meter.plan_item (plan, position, plan_item, kind, tariff) VALUES ('yen', 3, 'seats', 'seat', 'at 700');
 	INSERT INTO meter.plan_item (plan, position, plan_item, kind, credit_type, quantity, tariff) VALUES ('pro', 4, 'credits', 'credit', 'credit', 40, 'at 0.13');
 	INSERT INTO meter.plan_item (plan, position, plan_item, kind, percent, periods) VALUES ('pro', 7, 'welcome', 'discount', 12.5, 2);
