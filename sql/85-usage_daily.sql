@@ -298,9 +298,15 @@ SELECT * FROM meter.marked_event
 WHERE EXISTS (SELECT FROM meter.usage_mark);
 COMMENT ON VIEW meter.tail_event IS 'The events that views add to the roll-up: those that it does not have yet, and those of its marked days.';
 
+/*
+ * An xid has a hash and no order. Where a view's branches are mostly not taken, their cost
+ * makes a sort of all events look as good as a hash table to the planner, which then takes
+ * the sort; with NULL::xid in the grouping there is none.
+ */
 CREATE VIEW meter.tail_day AS
-SELECT DISTINCT customer_id, usage_date
-FROM meter.tail_event;
+SELECT customer_id, usage_date
+FROM meter.tail_event
+GROUP BY customer_id, usage_date, NULL::xid;
 COMMENT ON VIEW meter.tail_day IS 'The customers'' days that have events outside of the roll-up.';
 
 /* By customer alone, so that the planner knows how few there are to each: it would sort all days otherwise. */
@@ -354,7 +360,7 @@ WITH rated AS NOT MATERIALIZED (
 		customer_id, usage_date, item, action, variant, outcome, request_class,
 		meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums
 	FROM meter.tail_event
-	GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
+	GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class, NULL::xid
 )
 SELECT customer_id, usage_date, item, action, variant, outcome, request_class, (sums).events, (sums).usage, (sums).cost, (sums).credits, (sums).unpriced_cost, (sums).unpriced_credits
 FROM rated;
@@ -385,11 +391,23 @@ WITH rated AS NOT MATERIALIZED (
 		customer_id, usage_date,
 		meter.event_sums((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign) AS sums
 	FROM meter.tail_event
-	GROUP BY customer_id, usage_date
+	GROUP BY customer_id, usage_date, NULL::xid
 )
 SELECT customer_id, usage_date, (sums).cost, (sums).credits, (sums).events, (sums).unpriced_cost, (sums).unpriced_credits
 FROM rated;
 COMMENT ON VIEW meter.tail_cost IS 'What the events that views add to the roll-up cost and took in credits, by customer and day. Its columns are those of meter.cost_by_day.';
+
+CREATE VIEW meter.tail_breakdown AS
+WITH rated AS NOT MATERIALIZED (
+	SELECT
+		customer_id, usage_date,
+		meter.break_down((SELECT cost FROM meter.event_card), (SELECT credit FROM meter.event_card), item, credited_action, occurred_at, usage, variant, sign, action, outcome, request_class) AS sums
+	FROM meter.tail_event
+	GROUP BY customer_id, usage_date, NULL::xid
+)
+SELECT customer_id, usage_date, (sums).breakdown
+FROM rated;
+COMMENT ON VIEW meter.tail_breakdown IS 'What the events that views add to the roll-up are, cost and took in credits, by customer and day, as meter.usage_day has it.';
 
 CREATE VIEW meter.event_cost_part AS
 SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits
@@ -415,29 +433,38 @@ SELECT customer_id, meter.month_start(usage_date), cost, credits, events, unpric
 FROM meter.tail_cost;
 COMMENT ON VIEW meter.event_cost_month_part IS 'What meter.cost_by_month adds up of the events in meter.usage_event: every one that is committed, in exactly one row. A customer''s month may have several rows, so sum them, and do not count them.';
 
-/* Only days that have other events are merged: all others come as the roll-up has them, without a hash or a sort. */
+/*
+ * Only days that have other events are merged: all others come as the roll-up has them,
+ * without a hash or a sort. OFFSET 0 keeps what the roll-up has of a tail's day to an
+ * index scan each: it is not all read again.
+ */
 CREATE VIEW meter.event_by_day AS
-SELECT rolled_up.*
-FROM meter.rolled_up_usage AS rolled_up
+SELECT
+	rolled_up.customer_id, rolled_up.usage_date,
+	entry.item, entry.action, entry.variant, entry.outcome, entry.request_class,
+	entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost, entry.unpriced_credits
+FROM meter.rolled_up_day AS rolled_up
+CROSS JOIN LATERAL meter.entries(rolled_up.breakdown) AS entry
 WHERE NOT EXISTS (
 	SELECT FROM meter.tail_dates
 	WHERE tail_dates.customer_id = rolled_up.customer_id
 		AND tail_dates.dates @> rolled_up.usage_date)
 UNION ALL
 SELECT
-	customer_id, usage_date, item, action, variant, outcome, request_class,
-	sum(events)::bigint AS events,
-	sum(usage) AS usage,
-	trim_scale(sum(cost)) AS cost,
-	trim_scale(sum(credits)) AS credits,
-	sum(unpriced_cost)::bigint AS unpriced_cost,
-	sum(unpriced_credits)::bigint AS unpriced_credits
-FROM meter.event_part
-JOIN meter.tail_day USING (customer_id, usage_date)
-GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class;
+	tail.customer_id, tail.usage_date,
+	entry.item, entry.action, entry.variant, entry.outcome, entry.request_class,
+	entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost, entry.unpriced_credits
+FROM meter.tail_breakdown AS tail
+LEFT JOIN LATERAL (
+	SELECT day.breakdown
+	FROM meter.rolled_up_day AS day
+	WHERE day.customer_id = tail.customer_id
+		AND day.usage_date = tail.usage_date
+	OFFSET 0
+) AS rolled_up ON true
+CROSS JOIN LATERAL meter.entries(CASE WHEN rolled_up.breakdown IS NULL THEN tail.breakdown ELSE meter.add(rolled_up.breakdown, tail.breakdown) END) AS entry;
 COMMENT ON VIEW meter.event_by_day IS 'Usage, cost and credits by customer and day, of every event in meter.usage_event that is committed, and of no attached table: what invoices are made of. The roll-up, the events it does not have yet, and the marked days from the events. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does.';
 
-/* OFFSET 0 keeps what the roll-up has of a tail's day to an index scan each: it is not all read again. */
 CREATE VIEW meter.event_cost_by_day AS
 SELECT rolled_up.customer_id, rolled_up.usage_date, rolled_up.cost, rolled_up.credits, rolled_up.events, rolled_up.unpriced_cost, rolled_up.unpriced_credits
 FROM meter.rolled_up_day AS rolled_up
@@ -514,9 +541,13 @@ COMMENT ON VIEW meter.cost_part IS 'What meter.cost_by_day merges, for reports t
  * planned, and the others are those of event_by_day.
  */
 CREATE VIEW meter.usage_by_day AS
-SELECT rolled_up.*
-FROM meter.rolled_up_usage AS rolled_up
+SELECT
+	rolled_up.customer_id, rolled_up.usage_date,
+	entry.item, entry.action, entry.variant, entry.outcome, entry.request_class,
+	entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost, entry.unpriced_credits
+FROM meter.rolled_up_day AS rolled_up
 CROSS JOIN meter.is_attached
+CROSS JOIN LATERAL meter.entries(rolled_up.breakdown) AS entry
 WHERE NOT attached
 	AND NOT EXISTS (
 		SELECT FROM meter.tail_dates
@@ -524,18 +555,20 @@ WHERE NOT attached
 			AND tail_dates.dates @> rolled_up.usage_date)
 UNION ALL
 SELECT
-	customer_id, usage_date, item, action, variant, outcome, request_class,
-	sum(events)::bigint AS events,
-	sum(usage) AS usage,
-	trim_scale(sum(cost)) AS cost,
-	trim_scale(sum(credits)) AS credits,
-	sum(unpriced_cost)::bigint AS unpriced_cost,
-	sum(unpriced_credits)::bigint AS unpriced_credits
-FROM meter.event_part
-JOIN meter.tail_day USING (customer_id, usage_date)
+	tail.customer_id, tail.usage_date,
+	entry.item, entry.action, entry.variant, entry.outcome, entry.request_class,
+	entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost, entry.unpriced_credits
+FROM meter.tail_breakdown AS tail
 CROSS JOIN meter.is_attached
+LEFT JOIN LATERAL (
+	SELECT day.breakdown
+	FROM meter.rolled_up_day AS day
+	WHERE day.customer_id = tail.customer_id
+		AND day.usage_date = tail.usage_date
+	OFFSET 0
+) AS rolled_up ON true
+CROSS JOIN LATERAL meter.entries(CASE WHEN rolled_up.breakdown IS NULL THEN tail.breakdown ELSE meter.add(rolled_up.breakdown, tail.breakdown) END) AS entry
 WHERE NOT attached
-GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class
 UNION ALL
 SELECT
 	customer_id, usage_date, item, action, variant, outcome, request_class,

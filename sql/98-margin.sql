@@ -871,7 +871,7 @@ WITH figure AS NOT MATERIALIZED (
 		count(*) - count(amount) AS unknown_amounts,
 		bool_or(estimated) AS estimated
 	FROM meter.margin_part
-	GROUP BY customer_id, month
+	GROUP BY customer_id, month, NULL::xid /* see meter.tail_day */
 ), layered AS NOT MATERIALIZED (
 	SELECT customer_id, month, jsonb_object_agg(layer, amount) AS cost_by_layer
 	FROM (

@@ -656,11 +656,11 @@ meter_breakdown_add(PG_FUNCTION_ARGS)
 
 		if (order == 0)
 		{
-			struct varlena *usage = breakdown_usage(&entries[0]);
-			UsageState *state = usage_state_for(usage);
+			UsageState *state = usage_state_for_units(breakdown_usage_reader(&entries[0]));
+			struct varlena *usage;
 
-			state = usage_state_add(state, usage);
-			state = usage_state_add(state, breakdown_usage(&entries[1]));
+			state = usage_state_add_units(state, breakdown_usage_reader(&entries[0]));
+			state = usage_state_add_units(state, breakdown_usage_reader(&entries[1]));
 			usage = usage_state_sum(state);
 			event_sums_add_number(&sum.events, entries[1].events);
 			event_sums_add_number(&sum.unpriced_cost, entries[1].unpriced_cost);

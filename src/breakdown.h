@@ -74,6 +74,15 @@ extern struct varlena *breakdown_read_wire(StringInfo in);
 /* The bytes that a name takes at most, besides its own. */
 #define BREAKDOWN_NAME_HEAD 5
 
+/* Begins to read an entry's usage. */
+static inline UsageReader
+breakdown_usage_reader(const BreakdownEntry *entry)
+{
+	UsageReader reader = {entry->usage, entry->usage + entry->usage_length};
+
+	return reader;
+}
+
 /* Returns the order of two keys: any one will do, as long as it is always the same. */
 static inline int
 breakdown_compare(const BreakdownKey *a, const BreakdownKey *b)

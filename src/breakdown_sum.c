@@ -325,17 +325,17 @@ state_add(BreakdownState *state, const void *breakdown)
 	breakdown_open(&reader, breakdown);
 	while (breakdown_next(&reader, &entry))
 	{
-		struct varlena *usage = breakdown_usage(&entry);
+		UsageReader usage = breakdown_usage_reader(&entry);
 		uint32 hash = 0;
 		bool known = state_seek(state, &entry.key, &hash);
-		EventSums *sums = known ? sums_at(state, state->last) : event_sums_for(usage);
+		EventSums *sums = known ? sums_at(state, state->last) : event_sums_for_units(usage);
 
 		event_sums_add_number(&sums->events, entry.events);
 		event_sums_add_number(&sums->unpriced_cost, entry.unpriced_cost);
 		event_sums_add_number(&sums->unpriced_credits, entry.unpriced_credits);
 		event_sums_add_amount(&sums->cost, entry.cost);
 		event_sums_add_amount(&sums->credits, entry.credits);
-		sums = event_sums_add_usage(sums, usage);
+		sums = event_sums_add_units(sums, usage);
 		state = known ? state_keep(state, sums) : state_insert(state, &entry.key, hash, sums);
 	}
 	return state;

@@ -52,13 +52,22 @@ sums_with(const EventSums *header, const UsageState *usage)
 	return state;
 }
 
-/* Adds a usage, in place where there is room; returns the state that holds the sum. */
+/* Adds a usage that is being read, in place where there is room; returns the state that holds the sum. */
 EventSums *
-event_sums_add_usage(EventSums *state, const void *usage)
+event_sums_add_units(EventSums *state, UsageReader usage)
 {
-	UsageState *sum = usage_state_add(&state->usage, usage);
+	UsageState *sum = usage_state_add_units(&state->usage, usage);
 
 	return likely(sum == &state->usage) ? state : sums_with(state, sum);
+}
+
+static EventSums *
+add_usage(EventSums *state, const void *usage)
+{
+	UsageReader reader;
+
+	usage_open(&reader, usage);
+	return event_sums_add_units(state, reader);
 }
 
 /* Returns the state as it may be changed: itself in an aggregate, else a copy. */
@@ -70,9 +79,9 @@ changeable(FunctionCallInfo fcinfo, EventSums *state)
 
 /* Returns a state without an event, with room for the units of a usage. */
 EventSums *
-event_sums_for(const void *usage)
+event_sums_for_units(UsageReader usage)
 {
-	return sums_with(NULL, usage_state_for(usage));
+	return sums_with(NULL, usage_state_for_units(usage));
 }
 
 /*
@@ -89,7 +98,7 @@ event_sums_count(FunctionCallInfo fcinfo, EventCards *cards, EventSums *state)
 	struct varlena *usage = PG_ARGISNULL(6) ? NULL : PG_GETARG_USAGE_PP(6);
 
 	if (state == NULL)
-		state = event_sums_for(usage != NULL ? usage : usage_parse("{}", NULL));
+		state = sums_with(NULL, usage_state_for(usage != NULL ? usage : usage_parse("{}", NULL)));
 	event_sums_add_number(&state->events, sign);
 
 	if (unlikely(usage == NULL || PG_ARGISNULL(5)))
@@ -122,7 +131,7 @@ event_sums_count(FunctionCallInfo fcinfo, EventCards *cards, EventSums *state)
 				event_sums_add_number(&state->unpriced_credits, sign);
 		}
 	}
-	return likely(usage != NULL) ? event_sums_add_usage(state, usage) : state;
+	return likely(usage != NULL) ? add_usage(state, usage) : state;
 }
 
 /* Adds an event (state, cost card, credit card, ...) to the state: see event_sums_count. */
@@ -171,7 +180,7 @@ meter_event_sums_combine(PG_FUNCTION_ARGS)
 	event_sums_add_number(&state->unpriced_credits, other->unpriced_credits);
 	event_sums_add_amount(&state->cost, dec_load(&other->cost));
 	event_sums_add_amount(&state->credits, dec_load(&other->credits));
-	PG_RETURN_POINTER(event_sums_add_usage(state, usage_state_sum(&other->usage)));
+	PG_RETURN_POINTER(add_usage(state, usage_state_sum(&other->usage)));
 }
 
 /* Returns a state as a row of the roll-up has it. */
@@ -261,7 +270,7 @@ meter_event_sums_in(PG_FUNCTION_ARGS)
 	usage = usage_parse(p, fcinfo->context);
 	if (usage == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_POINTER(event_sums_add_usage(sums_with(&header, usage_state_for(usage)), usage));
+	PG_RETURN_POINTER(add_usage(sums_with(&header, usage_state_for(usage)), usage));
 }
 
 /* Returns a state's text. */
@@ -298,7 +307,7 @@ meter_event_sums_recv(PG_FUNCTION_ARGS)
 	dec_store(&header.cost, dec_recv(in));
 	dec_store(&header.credits, dec_recv(in));
 	usage = usage_read_wire(in);
-	PG_RETURN_POINTER(event_sums_add_usage(sums_with(&header, usage_state_for(usage)), usage));
+	PG_RETURN_POINTER(add_usage(sums_with(&header, usage_state_for(usage)), usage));
 }
 
 /* Returns a state's wire form. */

@@ -33,9 +33,9 @@ typedef struct EventCards
 	RatingCache credit;
 } EventCards;
 
-extern EventSums *event_sums_for(const void *usage);
+extern EventSums *event_sums_for_units(UsageReader usage);
 extern EventSums *event_sums_count(FunctionCallInfo fcinfo, EventCards *cards, EventSums *state);
-extern EventSums *event_sums_add_usage(EventSums *state, const void *usage);
+extern EventSums *event_sums_add_units(EventSums *state, UsageReader usage);
 
 /* Adds to a number of events; refuses a sum that does not fit. */
 static inline void

@@ -79,11 +79,19 @@ UsageState *
 usage_state_for(const void *usage)
 {
 	UsageReader reader;
+
+	usage_open(&reader, usage);
+	return usage_state_for_units(reader);
+}
+
+/* The same for a usage that is being read. */
+UsageState *
+usage_state_for_units(UsageReader reader)
+{
 	Bucket bucket;
 	int units = 0;
 	int names = 0;
 
-	usage_open(&reader, usage);
 	while (usage_next(&reader, &bucket))
 	{
 		units++;
@@ -97,13 +105,21 @@ usage_state_for(const void *usage)
 UsageState *
 usage_state_add(UsageState *state, const void *usage)
 {
-	DecHalves *sums = state_sums(state);
 	UsageReader reader;
+
+	usage_open(&reader, usage);
+	return usage_state_add_units(state, reader);
+}
+
+/* The same for a usage that is being read. */
+UsageState *
+usage_state_add_units(UsageState *state, UsageReader reader)
+{
+	DecHalves *sums = state_sums(state);
 	Bucket bucket;
 	int i = 0;
 	int name_at = 0; /* of custom unit i, within the names */
 
-	usage_open(&reader, usage);
 	while (usage_next(&reader, &bucket))
 	{
 		bool known;

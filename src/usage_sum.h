@@ -25,7 +25,9 @@ StaticAssertDecl(USAGE_MAX_UNITS *UNIT_NAME_MAX <= PG_UINT16_MAX,
 				 "all names have two bytes' worth");
 
 extern UsageState *usage_state_for(const void *usage);
+extern UsageState *usage_state_for_units(UsageReader reader);
 extern UsageState *usage_state_add(UsageState *state, const void *usage);
+extern UsageState *usage_state_add_units(UsageState *state, UsageReader reader);
 extern struct varlena *usage_state_sum(const UsageState *state);
 
 #endif /* METER_USAGE_SUM_H */
