@@ -510,7 +510,7 @@ BEGIN
 				SELECT FROM marked
 				WHERE marked.customer_id = event.customer_id
 					AND marked.dates @> event.usage_date)
-		GROUP BY customer_id, usage_date
+		GROUP BY customer_id, usage_date, NULL::xid /* see meter.tail_day */
 	), inserted AS (
 		INSERT INTO meter.usage_day (customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits, breakdown)
 		SELECT customer_id, usage_date, (sums).cost, (sums).credits, (sums).events, (sums).unpriced_cost, (sums).unpriced_credits, (sums).breakdown
@@ -589,7 +589,7 @@ BEGIN
 		WHERE txid >= (SELECT first_txid FROM bound)
 			AND txid < (SELECT end_txid FROM bound)
 			AND (occurred_at >= (SELECT clear_from FROM meter.horizon) OR usage_date >= (SELECT horizon FROM meter.horizon))
-		GROUP BY customer_id, usage_date
+		GROUP BY customer_id, usage_date, NULL::xid /* see meter.tail_day */
 	), rated_day AS MATERIALIZED (
 		/* A customer's days side by side, as the index has them, by comparisons that cost nothing. */
 		SELECT
@@ -732,7 +732,7 @@ END
 $$;
 COMMENT ON FUNCTION meter.refresh_now() IS 'Brings usage_daily up to date as a part of the present transaction, and returns how many events that took. Waits for another refresh. The transaction''s own events, and those of transactions that are open, come later: views have them anyway. Any isolation level but READ COMMITTED is an error. CALL meter.refresh() does the same in batches.';
 
-CREATE PROCEDURE meter.refresh(batch_events bigint DEFAULT 500000)
+CREATE PROCEDURE meter.refresh(batch_events bigint DEFAULT 1000000)
 LANGUAGE plpgsql
 AS $$
 DECLARE
