@@ -319,6 +319,9 @@ CREATE FUNCTION meter.due_lines(customers text[], since date[], until date[], on
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+/* As meter.rate_lines. */
+SET enable_nestloop = off
+SET enable_sort = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -375,7 +378,7 @@ BEGIN
 	UNION ALL
 	/* What was invoiced and is not charged any more, as a period that a plan change took away. */
 	SELECT
-		line.customer_id, line.subscription_id, line.plan, line.version, invoice.currency,
+		line.customer_id, line.subscription_id, line.plan, line.version, (SELECT invoice.currency FROM meter.invoice WHERE invoice.invoice_id = line.invoice_id),
 		line.period, NULL, line.plan_item, line.kind, line.line_group, 0, line.description,
 		line.service, NULL,
 		line.metric, NULL, NULL, NULL, NULL,
@@ -384,9 +387,9 @@ BEGIN
 	JOIN meter.invoice_line AS line
 		ON line.invoice_id = vanished.last_invoice
 		AND line.line_number = vanished.last_number
-	JOIN meter.invoice ON invoice.invoice_id = line.invoice_id
 	/* A part that is there, and closed, was not asked for, or cannot be measured any more. */
-	WHERE NOT EXISTS (
+	WHERE line.customer_id = ANY (customers)
+		AND NOT EXISTS (
 			SELECT FROM meter.subscription
 			JOIN meter.plan USING (plan, version)
 			CROSS JOIN LATERAL meter.subscription_parts(subscription.valid, subscription.trial_until, subscription.anchor, plan.every, vanished.period_start, vanished.period_start + 1) AS part
