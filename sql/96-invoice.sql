@@ -345,8 +345,7 @@ BEGIN
 			line.subscription_id, line.period_start, line.plan_item, line.line_group, reach.since,
 			coalesce(trim_scale(sum(line.amount) FILTER (WHERE line.counted)), 0) AS amount,
 			count(*)::integer AS revision,
-			(array_agg(line.invoice_id ORDER BY line.revision DESC))[1] AS last_invoice,
-			(array_agg(line.line_number ORDER BY line.revision DESC))[1] AS last_number
+			max(line.revision) AS last_revision
 		FROM meter.invoice_line AS line
 		JOIN reach USING (customer_id)
 		WHERE line.customer_id = ANY (customers)
@@ -385,8 +384,11 @@ BEGIN
 		0, 0, vanished.amount, -vanished.amount, vanished.revision, NULL
 	FROM vanished
 	JOIN meter.invoice_line AS line
-		ON line.invoice_id = vanished.last_invoice
-		AND line.line_number = vanished.last_number
+		ON line.subscription_id = vanished.subscription_id
+		AND line.period_start = vanished.period_start
+		AND line.plan_item = vanished.plan_item
+		AND line.line_group = vanished.line_group
+		AND line.revision = vanished.last_revision
 	/* A part that is there, and closed, was not asked for, or cannot be measured any more. */
 	WHERE line.customer_id = ANY (customers)
 		AND NOT EXISTS (
