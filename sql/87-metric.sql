@@ -51,9 +51,9 @@ RETURN aggregation IN ('max', 'unique', 'latest', 'time_weighted') OR tags IS NO
 COMMENT ON FUNCTION meter.in_events(text, jsonb, text) IS 'Whether a metric, told apart by a dimension, is measured in the events; otherwise in the roll-up.';
 
 CREATE VIEW meter.billable_day AS
-SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost
-FROM meter.rolled_up_usage;
-COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day, as far as it is rolled up: that of meter.usage_event, of no attached table. All of billing reads the roll-up here, and what it lacks by meter.billable_tail.';
+SELECT customer_id, usage_date, breakdown
+FROM meter.rolled_up_day;
+COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day, as far as it is rolled up, broken down as meter.usage_day has it: that of meter.usage_event, of no attached table. All of billing reads the roll-up here, and what it lacks by meter.billable_tail.';
 
 /*
  * The index on customers finds few of most customers' events, and takes long where they

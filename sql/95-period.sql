@@ -196,10 +196,22 @@ BEGIN
 			bool_or(metered.request_classes IS NOT NULL OR metered.dimension = 'request_class') AS request_class
 		FROM metered
 		WHERE NOT metered.in_events
+	), rolled_up AS (
+		/* Added up first: to make rows of it takes longer. */
+		SELECT part.subscription_id, part.period_start, meter.sum(day.breakdown) AS breakdown
+		FROM meter.billable_day AS day
+		JOIN part
+			ON part.customer_id = day.customer_id
+			AND day.usage_date >= part.period_start
+			AND day.usage_date < upper(part.period)
+		WHERE day.customer_id = ANY (customers)
+			AND day.usage_date >= (SELECT needed.first_date FROM needed)
+			AND day.usage_date < (SELECT needed.end_date FROM needed)
+		GROUP BY part.subscription_id, part.period_start
 	), day AS MATERIALIZED (
 		/* What no metric tells apart is one row: most plans have a few rows a period. */
 		SELECT
-			part.subscription_id, part.period_start,
+			day.subscription_id, day.period_start,
 			CASE WHEN needed.item THEN day.item END AS item,
 			CASE WHEN needed.action THEN day.action END AS action,
 			CASE WHEN needed.variant THEN day.variant END AS variant,
@@ -211,21 +223,19 @@ BEGIN
 			sum(day.credits) AS credits,
 			sum(day.unpriced_cost) AS unpriced_cost
 		FROM (
-			SELECT day.*
-			FROM meter.billable_day AS day
-			WHERE day.customer_id = ANY (customers)
-				AND day.usage_date >= (SELECT needed.first_date FROM needed)
-				AND day.usage_date < (SELECT needed.end_date FROM needed)
+			SELECT rolled_up.subscription_id, rolled_up.period_start, entry.item, entry.action, entry.variant, entry.outcome, entry.request_class, entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost
+			FROM rolled_up
+			CROSS JOIN LATERAL meter.entries(rolled_up.breakdown) AS entry
 			UNION ALL
-			SELECT part.customer_id, part.usage_date, part.item, part.action, part.variant, part.outcome, part.request_class, part.events, part.usage, part.cost, part.credits, part.unpriced_cost
-			FROM meter.billable_tail(customers, rate_lines.tail) AS part
+			SELECT part.subscription_id, part.period_start, tail.item, tail.action, tail.variant, tail.outcome, tail.request_class, tail.events, tail.usage, tail.cost, tail.credits, tail.unpriced_cost
+			FROM meter.billable_tail(customers, rate_lines.tail) AS tail
+			JOIN part
+				ON part.customer_id = tail.customer_id
+				AND tail.usage_date >= part.period_start
+				AND tail.usage_date < upper(part.period)
 		) AS day
-		JOIN part
-			ON part.customer_id = day.customer_id
-			AND day.usage_date >= part.period_start
-			AND day.usage_date < upper(part.period)
 		CROSS JOIN needed
-		GROUP BY part.subscription_id, part.period_start, 3, 4, 5, 6, 7
+		GROUP BY day.subscription_id, day.period_start, 3, 4, 5, 6, 7
 	), day_quantity AS (
 		SELECT
 			metered.subscription_id, metered.period_start, metered.plan_item,
