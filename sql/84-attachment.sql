@@ -146,7 +146,11 @@ SELECT
 	event.customer_id,
 	event.event_id,
 	event.occurred_at,
-	least(meter.usage_date(event.occurred_at, coalesce(span.timezone, (SELECT timezone FROM meter.setting), 'UTC')), span.last_date) AS usage_date,
+	/* A condition on the date may be evaluated first: an instant that no event has, infinity among them, has none. */
+	CASE
+		WHEN event.occurred_at >= '1970-01-01 00:00:00+00' AND event.occurred_at < '10000-01-01 00:00:00+00'
+			THEN least(meter.usage_date(event.occurred_at, coalesce(span.timezone, (SELECT timezone FROM meter.setting), 'UTC')), span.last_date)
+	END AS usage_date,
 	event.item,
 	event.usage,
 	event.action,

@@ -105,6 +105,8 @@ BEGIN
 			live := 'stored_at >= ' || format(bound, 'rolled_up_until::timestamp');
 			due := 'stored_at < ' || format(bound, 'rolling_until::timestamp');
 		ELSE
+			/* At the ends of what a timestamp can be, a zone may have no instant for it: that far from 1970 to 9999, another one will do. */
+			occurred_at := format('timezone(%L, least(greatest(stored_at, ''0001-01-01''), ''100000-01-01''))', (attachment).timezone);
 			/* No zone is two days off; the exact condition comes second. */
 			live := 'stored_at >= ' || format(bound, 'rolled_up_until::timestamp - interval ''2 days''')
 				|| ' AND ' || occurred_at || ' >= ' || format(bound, 'timezone(''UTC'', rolled_up_until::timestamp)');

@@ -51,20 +51,24 @@ RETURN aggregation IN ('max', 'unique', 'latest', 'time_weighted') OR tags IS NO
 COMMENT ON FUNCTION meter.in_events(text, jsonb, text) IS 'Whether a metric, told apart by a dimension, is measured in the events; otherwise in the roll-up.';
 
 CREATE VIEW meter.billable_day AS
-SELECT customer_id, usage_date, item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost
-FROM meter.rolled_up_usage;
-COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day, as far as it is rolled up: that of meter.usage_event, of no attached table. All of billing reads the roll-up here, and what it lacks by meter.billable_tail.';
+SELECT customer_id, usage_date, breakdown
+FROM meter.rolled_up_day;
+COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day, as far as it is rolled up, broken down as meter.usage_day has it: that of meter.usage_event, of no attached table. All of billing reads the roll-up here, and what it lacks by meter.billable_tail.';
 
 /*
  * The index on customers finds few of most customers' events, and takes long where they
  * have many: of such a one the whole tail is searched, by a comparison that is no index's.
+ * So it is for many customers, whom each event finds in a hash: an array would be gone
+ * through for every event.
  */
 CREATE FUNCTION meter.customer_tail(customers text[]) RETURNS SETOF meter.tail_event
 LANGUAGE plpgsql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF cardinality(customers) = 1
+	IF cardinality(customers) > 100 THEN
+		RETURN QUERY SELECT event.* FROM meter.tail_event AS event WHERE (event.customer_id IN (SELECT unnest(customers))) IS TRUE;
+	ELSIF cardinality(customers) = 1
 		AND (SELECT sum(last.events) FROM (SELECT day.events FROM meter.usage_day AS day WHERE day.customer_id = customers[1] ORDER BY day.usage_date DESC LIMIT 30) AS last) > 2000
 		AND (SELECT consumed.txids <> '{}' FROM meter.consumed_txid AS consumed)
 	THEN

@@ -111,6 +111,12 @@ CREATE FUNCTION meter.rate_lines(customers text[], since date[], until date[], o
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+/*
+ * A plan that is kept from a preview of one customer may come to rate all of them, and
+ * how many rows they have, no planner can tell: hashes are right for any number.
+ */
+SET enable_nestloop = off
+SET enable_sort = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -190,10 +196,22 @@ BEGIN
 			bool_or(metered.request_classes IS NOT NULL OR metered.dimension = 'request_class') AS request_class
 		FROM metered
 		WHERE NOT metered.in_events
+	), rolled_up AS (
+		/* Added up first: to make rows of it takes longer. */
+		SELECT part.subscription_id, part.period_start, meter.sum(day.breakdown) AS breakdown
+		FROM meter.billable_day AS day
+		JOIN part
+			ON part.customer_id = day.customer_id
+			AND day.usage_date >= part.period_start
+			AND day.usage_date < upper(part.period)
+		WHERE day.customer_id = ANY (customers)
+			AND day.usage_date >= (SELECT needed.first_date FROM needed)
+			AND day.usage_date < (SELECT needed.end_date FROM needed)
+		GROUP BY part.subscription_id, part.period_start
 	), day AS MATERIALIZED (
 		/* What no metric tells apart is one row: most plans have a few rows a period. */
 		SELECT
-			part.subscription_id, part.period_start,
+			day.subscription_id, day.period_start,
 			CASE WHEN needed.item THEN day.item END AS item,
 			CASE WHEN needed.action THEN day.action END AS action,
 			CASE WHEN needed.variant THEN day.variant END AS variant,
@@ -205,21 +223,19 @@ BEGIN
 			sum(day.credits) AS credits,
 			sum(day.unpriced_cost) AS unpriced_cost
 		FROM (
-			SELECT day.*
-			FROM meter.billable_day AS day
-			WHERE day.customer_id = ANY (customers)
-				AND day.usage_date >= (SELECT needed.first_date FROM needed)
-				AND day.usage_date < (SELECT needed.end_date FROM needed)
+			SELECT rolled_up.subscription_id, rolled_up.period_start, entry.item, entry.action, entry.variant, entry.outcome, entry.request_class, entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost
+			FROM rolled_up
+			CROSS JOIN LATERAL meter.entries(rolled_up.breakdown) AS entry
 			UNION ALL
-			SELECT part.customer_id, part.usage_date, part.item, part.action, part.variant, part.outcome, part.request_class, part.events, part.usage, part.cost, part.credits, part.unpriced_cost
-			FROM meter.billable_tail(customers, rate_lines.tail) AS part
+			SELECT part.subscription_id, part.period_start, tail.item, tail.action, tail.variant, tail.outcome, tail.request_class, tail.events, tail.usage, tail.cost, tail.credits, tail.unpriced_cost
+			FROM meter.billable_tail(customers, rate_lines.tail) AS tail
+			JOIN part
+				ON part.customer_id = tail.customer_id
+				AND tail.usage_date >= part.period_start
+				AND tail.usage_date < upper(part.period)
 		) AS day
-		JOIN part
-			ON part.customer_id = day.customer_id
-			AND day.usage_date >= part.period_start
-			AND day.usage_date < upper(part.period)
 		CROSS JOIN needed
-		GROUP BY part.subscription_id, part.period_start, 3, 4, 5, 6, 7
+		GROUP BY day.subscription_id, day.period_start, 3, 4, 5, 6, 7
 	), day_quantity AS (
 		SELECT
 			metered.subscription_id, metered.period_start, metered.plan_item,
@@ -351,7 +367,7 @@ BEGIN
 			AND priced.value = measured.line_group
 		WHERE (item.dimension IS NULL OR measured.line_group IS NOT NULL)
 			AND (NOT only_due OR upper(item.period) <= item.until)
-	), overage AS (
+	), overage AS MATERIALIZED (
 		SELECT overage.*
 		FROM (
 			SELECT array_agg(item.customer_id) AS customers, array_agg(item.credit_type) AS credit_types, array_agg(item.period) AS periods
@@ -360,6 +376,32 @@ BEGIN
 				AND (NOT only_due OR upper(item.period) <= item.until)
 		) AS wanted
 		CROSS JOIN LATERAL meter.credit_overage(wanted.customers, wanted.credit_types, wanted.periods) AS overage
+	), named_pool AS (
+		SELECT DISTINCT item.subscription_id, item.period_start, item.credit_type, item.pool
+		FROM item
+		WHERE item.kind = 'credit'
+			AND item.pool IS NOT NULL
+	), taken AS MATERIALIZED (
+		/* What is of a pool that another item of the plan names is that one's. */
+		SELECT
+			item.subscription_id, item.period_start, item.plan_item,
+			coalesce(sum(overage.consumed), 0) AS consumed,
+			CASE WHEN bool_and(overage.overage IS NOT NULL OR overage.consumed IS NULL) THEN coalesce(sum(overage.overage), 0) END AS overage,
+			bool_or(overage.overage IS NULL AND overage.consumed IS NOT NULL) AS unknown,
+			max(overage.unpriced_events) AS unpriced_events
+		FROM item
+		JOIN overage
+			ON overage.customer_id = item.customer_id
+			AND overage.credit_type = item.credit_type
+			AND overage.period = item.period
+		LEFT JOIN named_pool
+			ON named_pool.subscription_id = item.subscription_id
+			AND named_pool.period_start = item.period_start
+			AND named_pool.credit_type = item.credit_type
+			AND named_pool.pool = overage.pool
+		WHERE item.kind = 'credit'
+			AND CASE WHEN item.pool IS NOT NULL THEN overage.pool = item.pool ELSE named_pool.pool IS NULL END
+		GROUP BY item.subscription_id, item.period_start, item.plan_item
 	), charge AS MATERIALIZED (
 		SELECT
 			line.customer_id, line.subscription_id, line.period_start, line.plan_item, line.line_group,
@@ -408,11 +450,11 @@ BEGIN
 			item.customer_id, item.subscription_id, item.period_start, item.plan_item, '',
 			item.period,
 			upper(item.period),
-			taken.consumed,
+			coalesce(taken.consumed, 0),
 			coalesce(item.quantity, 0) + coalesce(meter.prorate(item.per_seat, 0, seated.most, 1), 0),
-			taken.overage,
+			CASE WHEN taken.plan_item IS NULL THEN 0 ELSE taken.overage END,
 			scaled.tariff,
-			CASE WHEN coalesce(item.own_tariff, item.tariff) IS NULL THEN 0 ELSE meter.charge(scaled.tariff, taken.overage) END,
+			CASE WHEN coalesce(item.own_tariff, item.tariff) IS NULL THEN 0 ELSE meter.charge(scaled.tariff, CASE WHEN taken.plan_item IS NULL THEN 0 ELSE taken.overage END) END,
 			CASE
 				WHEN taken.unknown THEN 'there are more than 10000 lots, and the overage is not known'
 				WHEN scaled.tariff IS NULL AND coalesce(item.own_tariff, item.tariff) IS NOT NULL THEN 'the index has no rate'
@@ -423,28 +465,11 @@ BEGIN
 			ON seated.subscription_id = item.subscription_id
 			AND seated.period_start = item.period_start
 			AND seated.plan_item = item.plan_item
+		LEFT JOIN taken
+			ON taken.subscription_id = item.subscription_id
+			AND taken.period_start = item.period_start
+			AND taken.plan_item = item.plan_item
 		CROSS JOIN LATERAL (SELECT meter.part_tariff(coalesce(item.own_tariff, item.tariff), item.escalation, item.index, item.period, item.whole) AS tariff) AS scaled
-		CROSS JOIN LATERAL (
-			SELECT
-				coalesce(sum(overage.consumed), 0) AS consumed,
-				CASE WHEN coalesce(bool_and(overage.overage IS NOT NULL OR overage.consumed IS NULL), true) THEN coalesce(sum(overage.overage), 0) END AS overage,
-				coalesce(bool_or(overage.overage IS NULL AND overage.consumed IS NOT NULL), false) AS unknown,
-				max(overage.unpriced_events) AS unpriced_events
-			FROM overage
-			WHERE overage.customer_id = item.customer_id
-				AND overage.credit_type = item.credit_type
-				AND overage.period = item.period
-				AND CASE
-					WHEN item.pool IS NOT NULL THEN overage.pool = item.pool
-					ELSE overage.pool IS NULL OR NOT EXISTS (
-						SELECT FROM item AS named
-						WHERE named.subscription_id = item.subscription_id
-							AND named.period_start = item.period_start
-							AND named.kind = 'credit'
-							AND named.credit_type = item.credit_type
-							AND named.pool = overage.pool)
-				END
-		) AS taken
 		WHERE item.kind = 'credit'
 			AND (NOT only_due OR upper(item.period) <= item.until)
 		UNION ALL
@@ -467,43 +492,51 @@ BEGIN
 		WHERE item.kind = 'fee'
 			AND (NOT only_due OR CASE item.timing WHEN 'advance' THEN item.period_start ELSE upper(item.period) END <= item.until)
 			AND CASE item.timing WHEN 'advance' THEN lower(paid.service) = item.period_start ELSE upper(paid.service) = upper(item.period) END
-	), commitment AS MATERIALIZED (
+	), committed AS MATERIALIZED (
 		SELECT
-			item.customer_id, item.subscription_id, item.period_start, item.plan_item,
-			committed.service,
-			greatest(0, meter.round_money(committed.amount, item.currency) - coalesce((
-				SELECT sum(meter.round_money(charge.amount, item.currency))
-				FROM charge
-				WHERE charge.subscription_id = item.subscription_id
-					AND charge.period_start >= lower(committed.service)
-					AND charge.period_start < upper(committed.service)
-					AND (item.applies_to IS NULL OR charge.plan_item = ANY (item.applies_to))), 0)
-				/* Of parts that cannot be rated any more, what they were invoiced. */
-				- CASE WHEN item.in_term THEN coalesce((
-					SELECT sum(line.amount)
-					FROM meter.invoice_line AS line
-					WHERE line.subscription_id = item.subscription_id
-						AND line.period_start >= lower(committed.service)
-						AND line.period_start < item.period_start
-						AND line.counted
-						AND line.kind NOT IN ('commitment', 'discount', 'cap')
-						AND (item.applies_to IS NULL OR line.plan_item = ANY (item.applies_to))
-						AND NOT EXISTS (SELECT FROM part WHERE part.subscription_id = line.subscription_id AND part.period_start = line.period_start)
-						AND (line.period_start < (SELECT purged.horizon FROM meter.horizon AS purged) OR line.customer_id LIKE 'erased-%')
-						AND meter.is_frozen(line.customer_id, line.plan, line.version, line.period)), 0)
-				ELSE 0 END) AS amount
+			item.customer_id, item.subscription_id, item.period_start, item.plan_item, item.currency, item.applies_to, item.in_term,
+			paid.service,
+			meter.round_money(CASE WHEN item.prorated THEN meter.prorate(full_amount.amount, paid.service, cycle.cycle) ELSE full_amount.amount END, item.currency) AS amount
 		FROM item
 		CROSS JOIN LATERAL (SELECT CASE WHEN item.in_term THEN meter.period(item.period_start, item.anchor, item.term) ELSE item.whole END AS cycle) AS cycle
-		CROSS JOIN LATERAL (
-			SELECT
-				paid.service,
-				CASE WHEN item.prorated THEN meter.prorate(full_amount, paid.service, cycle.cycle) ELSE full_amount END AS amount
-			FROM (SELECT CASE WHEN item.in_term THEN cycle.cycle * item.paid ELSE item.period END AS service) AS paid,
-				(SELECT meter.prorate(meter.prorate(item.amount, 0, item.escalation, 1), 0, item.index, 1) AS full_amount) AS full_amount
-		) AS committed
+		CROSS JOIN LATERAL (SELECT CASE WHEN item.in_term THEN cycle.cycle * item.paid ELSE item.period END AS service) AS paid
+		CROSS JOIN LATERAL (SELECT meter.prorate(meter.prorate(item.amount, 0, item.escalation, 1), 0, item.index, 1) AS amount) AS full_amount
 		WHERE item.kind = 'commitment'
-			AND upper(committed.service) = upper(item.period)
+			AND upper(paid.service) = upper(item.period)
 			AND (NOT only_due OR upper(item.period) <= item.until)
+	), covered AS MATERIALIZED (
+		SELECT committed.subscription_id, committed.period_start, committed.plan_item, sum(meter.round_money(charge.amount, committed.currency)) AS amount
+		FROM committed
+		JOIN charge
+			ON charge.subscription_id = committed.subscription_id
+			AND charge.period_start >= lower(committed.service)
+			AND charge.period_start < upper(committed.service)
+			AND (committed.applies_to IS NULL OR charge.plan_item = ANY (committed.applies_to))
+		GROUP BY committed.subscription_id, committed.period_start, committed.plan_item
+	), settled AS MATERIALIZED (
+		/* Of parts that cannot be rated any more, what they were invoiced. */
+		SELECT committed.subscription_id, committed.period_start, committed.plan_item, sum(line.amount) AS amount
+		FROM committed
+		JOIN meter.invoice_line AS line
+			ON line.subscription_id = committed.subscription_id
+			AND line.period_start >= lower(committed.service)
+			AND line.period_start < committed.period_start
+			AND (committed.applies_to IS NULL OR line.plan_item = ANY (committed.applies_to))
+		WHERE committed.in_term
+			AND line.customer_id = ANY (customers)
+			AND line.counted
+			AND line.kind NOT IN ('commitment', 'discount', 'cap')
+			AND NOT EXISTS (SELECT FROM part WHERE part.subscription_id = line.subscription_id AND part.period_start = line.period_start)
+			AND (line.period_start < (SELECT purged.horizon FROM meter.horizon AS purged) OR line.customer_id LIKE 'erased-%')
+			AND meter.is_frozen(line.customer_id, line.plan, line.version, line.period)
+		GROUP BY committed.subscription_id, committed.period_start, committed.plan_item
+	), commitment AS MATERIALIZED (
+		SELECT
+			committed.customer_id, committed.subscription_id, committed.period_start, committed.plan_item, committed.service,
+			greatest(0, committed.amount - coalesce(covered.amount, 0) - coalesce(settled.amount, 0)) AS amount
+		FROM committed
+		LEFT JOIN covered USING (subscription_id, period_start, plan_item)
+		LEFT JOIN settled USING (subscription_id, period_start, plan_item)
 	), chargeable AS MATERIALIZED (
 		/* From here on by what the lines say, so that an invoice comes out at its commitment or cap to the cent. */
 		SELECT item.subscription_id, item.period_start, item.plan_item, meter.round_money(charge.amount, item.currency) AS amount
@@ -511,6 +544,17 @@ BEGIN
 		JOIN item USING (subscription_id, period_start, plan_item)
 		UNION ALL
 		SELECT subscription_id, period_start, plan_item, amount FROM commitment
+	), charged AS MATERIALIZED (
+		SELECT
+			item.subscription_id, item.period_start, item.plan_item,
+			sum(chargeable.amount) AS amount,
+			sum(chargeable.amount) FILTER (WHERE item.applies_to IS NULL OR chargeable.plan_item = ANY (item.applies_to)) AS scope
+		FROM item
+		JOIN chargeable
+			ON chargeable.subscription_id = item.subscription_id
+			AND chargeable.period_start = item.period_start
+		WHERE item.kind IN ('discount', 'cap')
+		GROUP BY item.subscription_id, item.period_start, item.plan_item
 	), wanted AS (
 		SELECT
 			item.customer_id, item.subscription_id, item.period_start, item.plan_item, item.period, item.kind, item.position, item.percent,
@@ -521,14 +565,11 @@ BEGIN
 				ELSE least(full_amount.part, total.scope)
 			END, item.currency) AS amount
 		FROM item
-		CROSS JOIN LATERAL (
-			SELECT
-				coalesce(sum(chargeable.amount), 0) AS amount,
-				coalesce(sum(chargeable.amount) FILTER (WHERE item.applies_to IS NULL OR chargeable.plan_item = ANY (item.applies_to)), 0) AS scope
-			FROM chargeable
-			WHERE chargeable.subscription_id = item.subscription_id
-				AND chargeable.period_start = item.period_start
-		) AS total
+		LEFT JOIN charged
+			ON charged.subscription_id = item.subscription_id
+			AND charged.period_start = item.period_start
+			AND charged.plan_item = item.plan_item
+		CROSS JOIN LATERAL (SELECT coalesce(charged.amount, 0) AS amount, coalesce(charged.scope, 0) AS scope) AS total
 		CROSS JOIN LATERAL (
 			SELECT CASE WHEN item.prorated THEN meter.prorate(whole_amount, item.period, item.whole) ELSE whole_amount END AS part
 			FROM (SELECT meter.prorate(meter.prorate(item.amount, 0, item.escalation, 1), 0, item.index, 1) AS whole_amount) AS whole_amount
@@ -544,7 +585,7 @@ BEGIN
 		FROM wanted
 		WHERE kind = 'discount'
 		WINDOW reached AS (PARTITION BY wanted.subscription_id, wanted.period_start ORDER BY wanted.percent IS NULL, wanted.position, wanted.plan_item COLLATE "C" ROWS UNBOUNDED PRECEDING)
-	), net AS (
+	), net AS MATERIALIZED (
 		SELECT discounted.subscription_id, discounted.period_start, max(discounted.reached) AS discount
 		FROM discounted
 		GROUP BY discounted.subscription_id, discounted.period_start

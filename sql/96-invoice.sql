@@ -319,6 +319,9 @@ CREATE FUNCTION meter.due_lines(customers text[], since date[], until date[], on
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+/* As meter.rate_lines. */
+SET enable_nestloop = off
+SET enable_sort = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -342,8 +345,7 @@ BEGIN
 			line.subscription_id, line.period_start, line.plan_item, line.line_group, reach.since,
 			coalesce(trim_scale(sum(line.amount) FILTER (WHERE line.counted)), 0) AS amount,
 			count(*)::integer AS revision,
-			(array_agg(line.invoice_id ORDER BY line.revision DESC))[1] AS last_invoice,
-			(array_agg(line.line_number ORDER BY line.revision DESC))[1] AS last_number
+			max(line.revision) AS last_revision
 		FROM meter.invoice_line AS line
 		JOIN reach USING (customer_id)
 		WHERE line.customer_id = ANY (customers)
@@ -375,18 +377,21 @@ BEGIN
 	UNION ALL
 	/* What was invoiced and is not charged any more, as a period that a plan change took away. */
 	SELECT
-		line.customer_id, line.subscription_id, line.plan, line.version, invoice.currency,
+		line.customer_id, line.subscription_id, line.plan, line.version, (SELECT invoice.currency FROM meter.invoice WHERE invoice.invoice_id = line.invoice_id),
 		line.period, NULL, line.plan_item, line.kind, line.line_group, 0, line.description,
 		line.service, NULL,
 		line.metric, NULL, NULL, NULL, NULL,
 		0, 0, vanished.amount, -vanished.amount, vanished.revision, NULL
 	FROM vanished
 	JOIN meter.invoice_line AS line
-		ON line.invoice_id = vanished.last_invoice
-		AND line.line_number = vanished.last_number
-	JOIN meter.invoice ON invoice.invoice_id = line.invoice_id
+		ON line.subscription_id = vanished.subscription_id
+		AND line.period_start = vanished.period_start
+		AND line.plan_item = vanished.plan_item
+		AND line.line_group = vanished.line_group
+		AND line.revision = vanished.last_revision
 	/* A part that is there, and closed, was not asked for, or cannot be measured any more. */
-	WHERE NOT EXISTS (
+	WHERE line.customer_id = ANY (customers)
+		AND NOT EXISTS (
 			SELECT FROM meter.subscription
 			JOIN meter.plan USING (plan, version)
 			CROSS JOIN LATERAL meter.subscription_parts(subscription.valid, subscription.trial_until, subscription.anchor, plan.every, vanished.period_start, vanished.period_start + 1) AS part

@@ -357,3 +357,42 @@ $$;
 SELECT view, pg_temp.reads_attached('SELECT * FROM meter.' || view)
 FROM unnest('{usage_by_day,cost_by_day,usage_part,cost_part,usage_by_month}'::text[]) AS view;
 DROP TABLE call;
+
+-- Instants that have no date, or are none in a zone, fail no report, whatever is evaluated first. Of the only table
+-- that is attached, dates may be.
+CREATE TABLE wild (id integer, customer text, at timestamptz, clock timestamp, quantity numeric);
+INSERT INTO wild
+SELECT row_number() OVER (), 'w', timezone('UTC', time), time, 1
+FROM unnest('{infinity, -infinity, 4714-11-24 BC, 1969-12-30, 2024-05-01 12:00, 10000-01-03, 294276-12-31 23:59}'::timestamp[]) AS time;
+INSERT INTO wild SELECT 100 + n, 'v' || n % 10, '2024-05-02 12:00+00', '2024-05-02 12:00', 1 FROM generate_series(1, 2000) AS n;
+CREATE INDEX ON wild (at);
+INSERT INTO meter.customer_zone SELECT 'v' || n, '-infinity', 'UTC' FROM generate_series(1, 3) AS n;
+ANALYZE wild, meter.customer_zone, meter.setting, meter.attachment;
+SELECT meter.attach('wild', 'customer', 'at', quantities => '{"gib": "quantity", "requests": "1"}', event_id => 'id', name => 'wild_at');
+SELECT usage_date, sum(events) AS events FROM meter.attached_by_day WHERE usage_date BETWEEN '2024-01-01' AND '2024-12-31' GROUP BY usage_date ORDER BY usage_date;
+SELECT count(*) FROM meter.attached_event WHERE usage_date = '2024-05-01';
+SELECT meter.attach('wild', 'customer', 'clock', quantities => '{"gib": "quantity", "requests": "1"}', event_id => 'id', timezone => 'America/St_Johns', name => 'wild_west');
+SELECT meter.attach('wild', 'customer', 'clock', quantities => '{"gib": "quantity", "requests": "1"}', event_id => 'id', timezone => 'Asia/Tokyo', name => 'wild_east');
+SELECT attachment, usage_date, sum(events) AS events FROM meter.attached_by_day WHERE usage_date BETWEEN '2024-01-01' AND '2024-12-31' GROUP BY attachment, usage_date ORDER BY attachment, usage_date;
+SELECT attachment, count(*) FROM meter.attached_event WHERE usage_date = '2024-05-01' GROUP BY attachment ORDER BY attachment;
+SELECT month, events FROM meter.customer_cost WHERE customer_id = 'w' AND month < '2025-01-01';
+SELECT attachment, event_id, problem FROM meter.attached_problem ORDER BY attachment, event_id::integer;
+-- A range of instants still finds the rows by the table's own index.
+SET enable_seqscan = off;
+DO $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (COSTS off) SELECT FROM meter.attached_event WHERE attachment = ''wild_at'' AND occurred_at >= ''2024-05-01 00:00+00'' AND occurred_at < ''2024-05-02 00:00+00''' LOOP
+		IF line LIKE '%Index Cond: ((at >= %' THEN
+			RAISE NOTICE '%', trim(line);
+		END IF;
+	END LOOP;
+END
+$$;
+RESET enable_seqscan;
+CALL meter.refresh_attached();
+SELECT attachment, sum(events) AS events FROM meter.attached_by_day WHERE attachment LIKE 'wild%' AND usage_date >= '2024-01-01' GROUP BY attachment ORDER BY attachment;
+SELECT meter.detach(name) FROM meter.attachment WHERE name LIKE 'wild%';
+DELETE FROM meter.customer_zone WHERE customer_id LIKE 'v_';
+DROP TABLE wild;

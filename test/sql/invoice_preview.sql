@@ -71,7 +71,7 @@ END
 $$;
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
-SELECT count(*) > 0 AS by_index FROM pg_temp.plan_of($$SELECT sum(cost) FROM meter.billable_day WHERE customer_id = ANY ('{a}') AND usage_date >= '2023-01-01' AND usage_date < '2023-02-01'$$) AS line WHERE line LIKE '%Index Cond: ((customer_id = ANY (%usage_date >=%';
+SELECT count(*) > 0 AS by_index FROM pg_temp.plan_of($$SELECT count(breakdown) FROM meter.billable_day WHERE customer_id = ANY ('{a}') AND usage_date >= '2023-01-01' AND usage_date < '2023-02-01'$$) AS line WHERE line LIKE '%Index Cond: ((customer_id = ANY (%usage_date >=%';
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 

@@ -35,6 +35,12 @@ SELECT 'a', 'e' || n, day, 'chat', '{"actions": 1}' FROM (
 	UNION ALL SELECT 200 + n, timestamptz '2023-03-05 00:00+00' + n * interval '1 hour' FROM generate_series(1, 40) AS n) AS event;
 SELECT lot_id, amount, first_date, end_date, rollover_max, rollover_end_date FROM meter.plan_lot WHERE customer_id = 'a' AND first_date < '2023-04-01' ORDER BY first_date;
 SELECT * FROM pg_temp.bill('a', '2023-01-01', '2023-03-31');
+-- However many items and periods ask, credits are burned down once.
+BEGIN;
+SET LOCAL track_functions = 'pl';
+SELECT count(*) FROM pg_temp.bill('a', '2023-01-01', '2023-03-31');
+SELECT calls FROM pg_stat_xact_user_functions WHERE schemaname = 'meter' AND funcname = 'credit_overage';
+ROLLBACK;
 SELECT lot_id, granted, spent, expired, rolled_over FROM meter.credit_lot_balance WHERE customer_id = 'a' AND first_date < '2023-04-01' ORDER BY first_date;
 -- A purchase covers, too.
 SELECT meter.grant_credits('a', 'top-up', 'purchase', 45, '[2023-03-01,2023-04-01)', paid => 5);

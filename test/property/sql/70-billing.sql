@@ -2,7 +2,7 @@
 -- its events arrive, what is rolled up by then and how often its periods are closed. In the end every
 -- world has been invoiced the same, to the line key, and that is what plain SQL makes of the events.
 
-CREATE TABLE bill_size AS SELECT 10 AS customers, 14 AS plans, 14 AS steps, date '2024-08-19' AS until;
+CREATE TABLE bill_size AS SELECT least(greatest((SELECT cases FROM parameter) / 1000, 10), 40) AS customers, 14 AS plans, 14 AS steps, date '2024-08-19' AS until;
 CREATE TABLE bill_world (world integer PRIMARY KEY);
 INSERT INTO bill_world VALUES (0), (1), (2);
 INSERT INTO meter.metric (metric, aggregation, unit, key, tags, digits, rounding) VALUES
