@@ -96,11 +96,18 @@ assert_state(const BreakdownState *state)
 	Assert((state->places & (state->places - 1)) == 0);
 }
 
+/* Returns the bytes of a state's header and table. */
+static inline Size
+head_size(uint32 places)
+{
+	return offsetof(BreakdownState, keys) + places * sizeof(KeySums);
+}
+
 /* Returns a state without keys, with room for so many bytes of them and of sums. */
 static BreakdownState *
 state_make(uint32 places, Size room)
 {
-	Size head = offsetof(BreakdownState, keys) + places * sizeof(KeySums);
+	Size head = head_size(places);
 	Size size;
 	BreakdownState *state;
 
@@ -155,11 +162,14 @@ state_put(BreakdownState *state, uint32 place, const BreakdownKey *key, uint32 h
 	state->last = place;
 }
 
-/* Returns a copy with so many places, and room for as much again and for so many bytes more. */
+/*
+ * Returns a copy with so many places and room for so many bytes more. It is larger only
+ * where they would not fit, and then twice as large: places and bytes run out in turns.
+ */
 static BreakdownState *
 state_grow(const BreakdownState *old, uint32 places, Size room)
 {
-	BreakdownState *state = state_make(places, VARSIZE(old) + room);
+	BreakdownState *state = state_make(places, old->used - head_size(old->places) + room);
 	uint32 last = 0;
 
 	for (uint32 place = 0; place < old->places; place++)
