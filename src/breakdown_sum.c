@@ -8,7 +8,8 @@
  * copied, sent and stored. A row that repeats the key of the row before, as many do,
  * finds it at once. A key that is new, or sums that have outgrown their place, take
  * room at the end; where there is none, everything moves to a new block twice as
- * large, because the executor owns the old one. A key of three units takes 256 bytes.
+ * large, because the executor owns the old one. A key of three units takes 256 bytes,
+ * and each of many some 200.
  *
  * A state's external forms are those of the breakdown it has summed up.
  */
@@ -163,8 +164,9 @@ state_put(BreakdownState *state, uint32 place, const BreakdownKey *key, uint32 h
 }
 
 /*
- * Returns a copy with so many places and room for so many bytes more. It is larger only
- * where they would not fit, and then twice as large: places and bytes run out in turns.
+ * Returns a copy with so many places and room for so many bytes more. It is not larger
+ * where the old one has room for both: were it twice as large each time that the table
+ * is, a first breakdown of n keys would take n times its bytes.
  */
 static BreakdownState *
 state_grow(const BreakdownState *old, uint32 places, Size room)
