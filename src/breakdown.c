@@ -14,6 +14,7 @@
 #include "breakdown.h"
 
 #include "event_sums.h"
+#include "instant.h"
 
 #include "access/htup_details.h"
 #include "fmgr.h"
@@ -22,7 +23,6 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
@@ -31,6 +31,9 @@
 
 /* How much of a refused text an error shows. */
 #define SHOWN_BYTES 60
+
+/* How deep the text form may be nested: more than it ever is, far less than a stack. */
+#define JSON_DEPTH_MAX 16
 
 static const char *const names[BREAKDOWN_NAMES] = {"item", "action", "variant", "outcome",
 												   "request_class"};
@@ -47,6 +50,13 @@ enum
 	COLUMNS
 };
 
+/* A name of a key that is made; one that is NULL has no text. */
+typedef struct KeyName
+{
+	const char *text;
+	int length;
+} KeyName;
+
 /* Entries that are read from outside, and come in any order. */
 typedef struct EntryList
 {
@@ -57,6 +67,8 @@ typedef struct EntryList
 
 static uint8 *write_length(uint8 *p, uint32 length);
 static const uint8 *read_length(const uint8 *p, int *length);
+static void make_key(BreakdownKey *key, const KeyName *name);
+static void print_key(StringInfo out, const BreakdownKey *key);
 static void list_add(EntryList *list, const BreakdownEntry *entry);
 static struct varlena *list_write(EntryList *list, struct Node *escontext);
 static int compare_entries(const void *a, const void *b);
@@ -210,6 +222,60 @@ breakdown_usage(const BreakdownEntry *entry)
 	return usage;
 }
 
+/* Makes a key of its names. */
+static void
+make_key(BreakdownKey *key, const KeyName *name)
+{
+	Size room = 1;
+	uint8 *bytes;
+	uint8 *p;
+
+	for (int i = 0; i < BREAKDOWN_NAMES; i++)
+		if (name[i].text != NULL)
+			room += BREAKDOWN_NAME_HEAD + name[i].length;
+	p = bytes = palloc(room);
+	*p++ = 0;
+	for (int i = 0; i < BREAKDOWN_NAMES; i++)
+		if (name[i].text != NULL)
+		{
+			bytes[0] |= 1 << i;
+			p = breakdown_write_name(p, name[i].text, name[i].length);
+		}
+	key->bytes = bytes;
+	key->length = (int) (p - bytes);
+}
+
+/* Writes the names of a key as fields of the text form, without a brace. */
+static void
+print_key(StringInfo out, const BreakdownKey *key)
+{
+	const uint8 *p = key->bytes + 1;
+	const char *separator = "";
+
+	for (int name = 0; name < BREAKDOWN_NAMES; name++)
+		if (key->bytes[0] & (1 << name))
+		{
+			const char *text;
+			int length;
+
+			p = breakdown_read_name(p, &text, &length);
+			appendStringInfo(out, "%s\"%s\": ", separator, names[name]);
+			json_text_print(out, text, length);
+			separator = ", ";
+		}
+}
+
+/* Returns the beginning of a text, for an error. */
+static const char *
+shown(const char *text)
+{
+	int length = (int) strlen(text);
+
+	if (length <= SHOWN_BYTES)
+		return text;
+	return psprintf("%.*s...", pg_mbcliplen(text, length, SHOWN_BYTES), text);
+}
+
 static void
 list_add(EntryList *list, const BreakdownEntry *entry)
 {
@@ -218,7 +284,7 @@ list_add(EntryList *list, const BreakdownEntry *entry)
 		list->capacity = Max(16, 2 * list->capacity);
 		list->entries = list->entries == NULL
 							? palloc(list->capacity * sizeof(BreakdownEntry))
-							: repalloc(list->entries, list->capacity * sizeof(BreakdownEntry));
+							: repalloc_huge(list->entries, list->capacity * sizeof(BreakdownEntry));
 	}
 	list->entries[list->count++] = *entry;
 }
@@ -242,24 +308,21 @@ list_write(EntryList *list, struct Node *escontext)
 	for (int i = 0; i < list->count; i++)
 	{
 		if (i > 0 && compare_entries(&list->entries[i - 1], &list->entries[i]) == 0)
+		{
+			StringInfoData key;
+
+			initStringInfo(&key);
+			print_key(&key, &list->entries[i].key);
 			ereturn(escontext, NULL,
 					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 					 errmsg("a breakdown has each combination of item, action, variant, outcome "
-							"and request_class once")));
+							"and request_class once"),
+					 errdetail("{%s} is there twice.", shown(key.data)),
+					 errhint("Add the two up, as meter.add does.")));
+		}
 		breakdown_write(&out, &list->entries[i]);
 	}
 	return breakdown_end(&out);
-}
-
-/* Returns the beginning of a text, for an error. */
-static const char *
-shown(const char *text)
-{
-	int length = (int) strlen(text);
-
-	if (length <= SHOWN_BYTES)
-		return text;
-	return psprintf("%.*s...", pg_mbcliplen(text, length, SHOWN_BYTES), text);
 }
 
 /* Sets a number that a field of the text form says; returns false after a soft error. */
@@ -294,10 +357,10 @@ parse_count(const JsonbValue *value, const char *field, int64 *count, struct Nod
 	if (!parse_number(value, field, &number, escontext))
 		return false;
 	if (number % DEC_ONE != 0 || number / DEC_ONE > PG_INT64_MAX || number / DEC_ONE < PG_INT64_MIN)
-		ereturn(
-			escontext, false,
-			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("\"%s\" of a breakdown is a whole number, not %s", field, dec_text(number))));
+		ereturn(escontext, false,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("\"%s\" of a breakdown is a whole number of at most 64 bits, not %s", field,
+						dec_text(number))));
 	*count = (int64) (number / DEC_ONE);
 	return true;
 }
@@ -309,14 +372,11 @@ parse_entry(JsonbContainer *object, BreakdownEntry *entry, struct Node *escontex
 	JsonbIterator *iterator = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
 	JsonbValue value;
-	JsonbValue found[BREAKDOWN_NAMES];
+	KeyName found[BREAKDOWN_NAMES] = {0};
 	struct varlena *usage = NULL;
-	Size room = 1;
-	uint8 *p;
 	bool counted = false;
 
 	memset(entry, 0, sizeof(*entry));
-	memset(found, 0, sizeof(found));
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
 		char *field;
@@ -336,8 +396,8 @@ parse_entry(JsonbContainer *object, BreakdownEntry *entry, struct Node *escontex
 				ereturn(escontext, false,
 						(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 						 errmsg("\"%s\" of a breakdown is a string", field)));
-			found[name] = value;
-			room += BREAKDOWN_NAME_HEAD + value.val.string.len;
+			found[name].text = value.val.string.val;
+			found[name].length = value.val.string.len;
 		}
 		else if (strcmp(field, "usage") == 0)
 		{
@@ -388,15 +448,7 @@ parse_entry(JsonbContainer *object, BreakdownEntry *entry, struct Node *escontex
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("an entry of a breakdown has events and usage")));
 
-	entry->key.bytes = p = palloc(room);
-	*p++ = 0;
-	for (int name = 0; name < BREAKDOWN_NAMES; name++)
-		if (found[name].type == jbvString)
-		{
-			*(uint8 *) entry->key.bytes |= 1 << name;
-			p = breakdown_write_name(p, found[name].val.string.val, found[name].val.string.len);
-		}
-	entry->key.length = (int) (p - entry->key.bytes);
+	make_key(&entry->key, found);
 	entry->usage = (const uint8 *) VARDATA_ANY(usage);
 	entry->usage_length = (int) VARSIZE_ANY_EXHDR(usage);
 	return true;
@@ -421,6 +473,11 @@ breakdown_parse(char *text, struct Node *escontext)
 	JsonbIteratorToken token;
 	JsonbValue value;
 
+	/* The parser behind it would answer with the depth of its stack. */
+	if (json_is_deeper(text, JSON_DEPTH_MAX))
+		ereturn(escontext, NULL,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("a breakdown is nested more than %d deep", JSON_DEPTH_MAX)));
 	if (!input_jsonb(text, escontext, &json))
 		return NULL;
 	array = DatumGetJsonbP(json);
@@ -476,23 +533,18 @@ breakdown_print(const void *breakdown)
 	breakdown_open(&reader, breakdown);
 	while (breakdown_next(&reader, &entry))
 	{
-		const uint8 *p = entry.key.bytes + 1;
+		struct varlena *usage = breakdown_usage(&entry);
+		char *usage_text = usage_print(usage);
 
 		appendStringInfoString(&out, before_entry);
 		before_entry = ", {";
-		for (int name = 0; name < BREAKDOWN_NAMES; name++)
-			if (entry.key.bytes[0] & (1 << name))
-			{
-				const char *text;
-				int length;
-
-				p = breakdown_read_name(p, &text, &length);
-				appendStringInfo(&out, "\"%s\": ", names[name]);
-				escape_json(&out, pnstrdup(text, length));
-				appendStringInfoString(&out, ", ");
-			}
+		print_key(&out, &entry.key);
+		if (entry.key.bytes[0] != 0)
+			appendStringInfoString(&out, ", ");
 		appendStringInfo(&out, "\"events\": " INT64_FORMAT ", \"usage\": %s", entry.events,
-						 usage_print(breakdown_usage(&entry)));
+						 usage_text);
+		pfree(usage_text);
+		pfree(usage);
 		print_amount(&out, "cost", entry.cost);
 		print_amount(&out, "credits", entry.credits);
 		print_amount(&out, "unpriced_cost", dec_from_int64(entry.unpriced_cost));
@@ -554,7 +606,7 @@ breakdown_read_wire(StringInfo in)
 	for (; count > 0; count--)
 	{
 		BreakdownEntry entry;
-		StringInfoData key;
+		KeyName found[BREAKDOWN_NAMES] = {0};
 		struct varlena *usage;
 		uint32 present;
 
@@ -563,26 +615,21 @@ breakdown_read_wire(StringInfo in)
 		present = (uint32) pq_getmsgbyte(in);
 		if (present >= 1 << BREAKDOWN_NAMES)
 			wire_refuse("breakdown", "A key has other names than it can have.");
-		initStringInfo(&key);
-		appendStringInfoCharMacro(&key, (char) present);
-		for (; present != 0; present &= present - 1)
+		for (int name = 0; name < BREAKDOWN_NAMES; name++)
 		{
-			char *text;
 			int length;
 
+			if ((present & (1 << name)) == 0)
+				continue;
 			wire_need(in, 4);
 			length = (int) pq_getmsgint(in, 4);
 			if (length < 0)
 				wire_refuse("breakdown", "A name has a length below zero.");
 			wire_need(in, length);
-			text = pq_getmsgtext(in, length, &length);
-			enlargeStringInfo(&key, BREAKDOWN_NAME_HEAD + length);
-			key.len = (int) (breakdown_write_name((uint8 *) key.data + key.len, text, length) -
-							 (uint8 *) key.data);
+			found[name].text = pq_getmsgtext(in, length, &found[name].length);
 		}
+		make_key(&entry.key, found);
 		wire_need(in, 3 * sizeof(int64));
-		entry.key.bytes = (const uint8 *) key.data;
-		entry.key.length = key.len;
 		entry.events = pq_getmsgint64(in);
 		entry.unpriced_cost = pq_getmsgint64(in);
 		entry.unpriced_credits = pq_getmsgint64(in);

@@ -8,7 +8,8 @@
  * copied, sent and stored. A row that repeats the key of the row before, as many do,
  * finds it at once. A key that is new, or sums that have outgrown their place, take
  * room at the end; where there is none, everything moves to a new block twice as
- * large, because the executor owns the old one. A key of three units takes 256 bytes.
+ * large, because the executor owns the old one. A key of three units takes 256 bytes,
+ * and each of many some 200.
  *
  * A state's external forms are those of the breakdown it has summed up.
  */
@@ -96,11 +97,18 @@ assert_state(const BreakdownState *state)
 	Assert((state->places & (state->places - 1)) == 0);
 }
 
+/* Returns the bytes of a state's header and table. */
+static inline Size
+head_size(uint32 places)
+{
+	return offsetof(BreakdownState, keys) + places * sizeof(KeySums);
+}
+
 /* Returns a state without keys, with room for so many bytes of them and of sums. */
 static BreakdownState *
 state_make(uint32 places, Size room)
 {
-	Size head = offsetof(BreakdownState, keys) + places * sizeof(KeySums);
+	Size head = head_size(places);
 	Size size;
 	BreakdownState *state;
 
@@ -155,11 +163,15 @@ state_put(BreakdownState *state, uint32 place, const BreakdownKey *key, uint32 h
 	state->last = place;
 }
 
-/* Returns a copy with so many places, and room for as much again and for so many bytes more. */
+/*
+ * Returns a copy with so many places and room for so many bytes more. It is not larger
+ * where the old one has room for both: were it twice as large each time that the table
+ * is, a first breakdown of n keys would take n times its bytes.
+ */
 static BreakdownState *
 state_grow(const BreakdownState *old, uint32 places, Size room)
 {
-	BreakdownState *state = state_make(places, VARSIZE(old) + room);
+	BreakdownState *state = state_make(places, old->used - head_size(old->places) + room);
 	uint32 last = 0;
 
 	for (uint32 place = 0; place < old->places; place++)

@@ -24,6 +24,7 @@ my @words = (
         input_tokens cache_read_tokens requests actions Input_tokens _x x1 item unit price per valid variant context_from
         daily_from daily_until precedence 2147483648 -2147483649 9223372036854775808 standard quantity
         lots cuts absorbing through burned id amount pool priority effective_at expires_at created_at rollover_max rollover_until paid from
+        events usage cost action outcome request_class unpriced_cost unpriced_credits 9223372036854775807 -9223372036854775808
         credits 2026-01-01T05:00:00Z 2026-01-02),
     '', ' ', "\t", "\n", '""', '{"":1}', '{"a":{}}', '{"a":[1]}', '"a":', ',', '[,)', '(,]', 'empty', "\xc3\xa9", "\xe2\x82\xac", 'a' x 64, 'x' x 2000,
     '9' x 500, '(' x 50, '["2026-01-01","2025-01-01")', 'Europe/Berlin');

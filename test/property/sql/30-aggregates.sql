@@ -5,7 +5,7 @@ CREATE TABLE row_of (
     id bigint, g integer, chunk integer, at timestamptz, quantity numeric, whole bigint, small integer,
     tariff meter.tariff, anchor timestamptz, anchor_date date, every interval, zone text,
     item text, variant text, usage meter.usage, value numeric, fraction numeric,
-    wallet meter.wallet, pool text
+    wallet meter.wallet, pool text, breakdown meter.breakdown
 ) PARTITION BY HASH (g);
 CREATE TABLE row_of_0 PARTITION OF row_of FOR VALUES WITH (MODULUS 3, REMAINDER 0);
 CREATE TABLE row_of_1 PARTITION OF row_of FOR VALUES WITH (MODULUS 3, REMAINDER 1);
@@ -43,6 +43,14 @@ FROM (SELECT g, CASE g % 4 WHEN 1 THEN meter.spend(wallet, first - interval '1 d
                                        first + (0.2 * i + 0.3) * width, NULL, 500, first + (0.2 * i + 0.4) * width, i) AS wallet
                    FROM generate_series(0, g % 6) AS i) AS made) AS w
 WHERE w.g = row_of.g AND pick(id, 213, 30) > 0;
+-- a breakdown of one or two entries, where there is a usage
+UPDATE row_of
+SET breakdown = (
+    SELECT jsonb_agg(jsonb_strip_nulls(entry) || jsonb_build_object('usage', usage::jsonb))::meter.breakdown
+    FROM (VALUES (true, jsonb_build_object('item', item, 'variant', variant, 'events', small, 'cost', value, 'unpriced_credits', -small)),
+                 (small % 2 = 0, jsonb_build_object('action', item, 'outcome', pool, 'request_class', nullif(small % 3, 0)::text, 'events', -1, 'credits', -quantity, 'unpriced_cost', whole))) AS v (there, entry)
+    WHERE there)
+WHERE usage IS NOT NULL;
 ANALYZE row_of;
 CREATE TABLE plain_row AS SELECT * FROM row_of;
 CREATE TABLE card_row AS
@@ -67,6 +75,9 @@ INSERT INTO aggregate_of (n, signature, arguments, source) VALUES
         '(SELECT card FROM prop.mild_card), item, at, usage', 'row'),
     (25, 'meter.event_sums(meter.rate_card, meter.rate_card, text, text, timestamptz, meter.usage, text, smallint)',
         '(SELECT card FROM prop.mild_card), (SELECT card FROM prop.mild_card), item, CASE WHEN small % 3 = 0 THEN item END, at, usage, variant, (1 - chunk % 2 * 2)::smallint', 'row'),
+    (26, 'meter.sum(meter.breakdown)', 'breakdown', 'row'),
+    (27, 'meter.break_down(meter.rate_card, meter.rate_card, text, text, timestamptz, meter.usage, text, smallint, text, text, text)',
+        '(SELECT card FROM prop.mild_card), (SELECT card FROM prop.mild_card), CASE WHEN small % 7 > 0 THEN item END, CASE WHEN small % 3 = 0 THEN item END, CASE WHEN small % 11 > 0 THEN at END, CASE WHEN small % 13 > 0 THEN usage END, CASE WHEN small % 5 > 0 THEN variant END, CASE WHEN small % 17 > 0 THEN (1 - chunk % 2 * 2)::smallint END, CASE WHEN small % 4 > 0 THEN item END, pool, CASE WHEN small % 19 = 0 THEN zone END', 'row'),
     (16, 'meter.total_cost(meter.rate_card, text, timestamptz, text, "any")',
         '(SELECT card FROM prop.mild_card), item, at, ''input_tokens'', whole, ''output_tokens'', quantity, ''x'', small, ''cache_read_tokens'', small', 'row'),
     (4, 'meter.total_charge(meter.tariff, numeric)', 'tariff, quantity', 'row'),

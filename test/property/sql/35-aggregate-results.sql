@@ -34,6 +34,55 @@ CALL must_be_empty('total_cost of columns is that of their usage', 38, $$
                 FROM prop.plain_row AS p WHERE p.g = r.g) AS expected
         FROM prop.result_of AS r WHERE n = 16 AND way = 'serial') AS x
     WHERE got IS DISTINCT FROM expected$$);
+-- sum(breakdown): its entries are those of all, added up by what they are of
+CREATE TABLE plain_entry AS
+SELECT g, entry.* FROM prop.plain_row, meter.entries(breakdown) AS entry;
+CREATE TABLE plain_usage AS
+SELECT g, item, action, variant, outcome, request_class, jsonb_object_agg(unit, total) AS usage
+FROM (SELECT g, item, action, variant, outcome, request_class, u.unit, sum(u.quantity) AS total
+      FROM plain_entry, meter.each(usage) AS u GROUP BY g, item, action, variant, outcome, request_class, u.unit) AS t
+GROUP BY g, item, action, variant, outcome, request_class;
+CREATE TABLE summed_entry AS
+SELECT g, entry.item, entry.action, entry.variant, entry.outcome, entry.request_class, entry.events, entry.usage::jsonb, entry.cost, entry.credits, entry.unpriced_cost, entry.unpriced_credits
+FROM prop.result_of AS r, meter.entries(result::meter.breakdown) AS entry WHERE n = 26 AND way = 'serial';
+CREATE TABLE expected_entry AS
+SELECT e.g, e.item, e.action, e.variant, e.outcome, e.request_class, e.events, coalesce(u.usage, '{}') AS usage, e.cost, e.credits, e.unpriced_cost, e.unpriced_credits
+FROM (SELECT g, item, action, variant, outcome, request_class, sum(events) AS events, sum(cost) AS cost, sum(credits) AS credits, sum(unpriced_cost) AS unpriced_cost, sum(unpriced_credits) AS unpriced_credits
+      FROM plain_entry GROUP BY g, item, action, variant, outcome, request_class) AS e
+LEFT JOIN plain_usage AS u ON (e.g, e.item, e.action, e.variant, e.outcome, e.request_class) IS NOT DISTINCT FROM (u.g, u.item, u.action, u.variant, u.outcome, u.request_class);
+SELECT count(*) AS n FROM expected_entry \gset
+CALL must_be_empty('sum(breakdown) is the sum of every entry', :n, $$
+    (TABLE prop.summed_entry EXCEPT ALL TABLE prop.expected_entry) UNION ALL (TABLE prop.expected_entry EXCEPT ALL TABLE prop.summed_entry)$$);
+CALL must_be_empty('a sum of breakdowns is there where one of them is', 38, $$
+    SELECT * FROM prop.result_of AS r WHERE n = 26 AND way = 'serial'
+    AND (result IS NULL) = EXISTS (SELECT FROM prop.plain_row AS p WHERE p.g = r.g AND breakdown IS NOT NULL)$$);
+
+-- break_down: every event rated by itself, and added up by plain SQL
+CREATE TABLE rated AS
+SELECT g, key_item, key_action, key_variant, key_outcome, key_class, usage, sign,
+       meter.cost((SELECT card FROM prop.mild_card), key_item, at, usage, coalesce(key_variant, 'standard')) AS cost,
+       meter.cost((SELECT card FROM prop.mild_card), credited, at, usage, coalesce(key_variant, 'standard')) AS credits,
+       at IS NULL OR usage IS NULL OR key_item IS NOT NULL AS has_cost, at IS NULL OR usage IS NULL OR credited IS NOT NULL AS has_credits
+FROM (SELECT g, CASE WHEN small % 7 > 0 THEN item END AS key_item, CASE WHEN small % 4 > 0 THEN item END AS key_action, CASE WHEN small % 5 > 0 THEN variant END AS key_variant,
+             pool AS key_outcome, CASE WHEN small % 19 = 0 THEN zone END AS key_class, CASE WHEN small % 3 = 0 THEN item END AS credited,
+             CASE WHEN small % 11 > 0 THEN at END AS at, CASE WHEN small % 13 > 0 THEN usage END AS usage, CASE WHEN small % 17 > 0 THEN 1 - chunk % 2 * 2 ELSE 1 END AS sign
+      FROM prop.plain_row) AS event;
+CREATE TABLE rated_key AS
+SELECT g, key_item AS item, key_action AS action, key_variant AS variant, key_outcome AS outcome, key_class AS request_class,
+       sum(sign) AS events, coalesce(sum(usage), '{}') AS usage, coalesce(sum(cost) FILTER (WHERE has_cost), 0) AS cost, coalesce(sum(credits) FILTER (WHERE has_credits), 0) AS credits,
+       coalesce(sum(sign) FILTER (WHERE has_cost AND cost IS NULL), 0) AS unpriced_cost, coalesce(sum(sign) FILTER (WHERE has_credits AND credits IS NULL), 0) AS unpriced_credits
+FROM rated GROUP BY g, key_item, key_action, key_variant, key_outcome, key_class;
+CREATE TABLE broken_down AS
+SELECT g, entry.* FROM prop.result_of AS r, meter.entries((result::meter.day_totals).breakdown) AS entry WHERE n = 27 AND way = 'serial';
+SELECT count(*) AS n FROM rated_key \gset
+CALL must_be_empty('break_down has of each key what its events come to', :n, $$
+    (TABLE prop.broken_down EXCEPT ALL TABLE prop.rated_key) UNION ALL (TABLE prop.rated_key EXCEPT ALL TABLE prop.broken_down)$$);
+CALL must_be_empty('break_down has in total what all events come to', 38, $$
+    SELECT * FROM (SELECT g, (result::meter.day_totals).* FROM prop.result_of WHERE n = 27 AND way = 'serial') AS got
+    FULL JOIN (SELECT g, sum(events) AS events, sum(cost) AS cost, sum(credits) AS credits, sum(unpriced_cost) AS unpriced_cost, sum(unpriced_credits) AS unpriced_credits
+               FROM prop.rated_key GROUP BY g) AS expected USING (g)
+    WHERE (got.events, got.cost, got.credits, got.unpriced_cost, got.unpriced_credits)
+        IS DISTINCT FROM (expected.events, expected.cost, expected.credits, expected.unpriced_cost, expected.unpriced_credits)$$);
 CALL must_be_empty('charges_by_period charges the sums of periods', 38 * 3, $$
     SELECT * FROM (
         SELECT r.n, r.g,

@@ -91,6 +91,22 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION probe(x meter.breakdown) RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM must(x::text::meter.breakdown::text = x::text, 'out(in(out(x))) = out(x)');
+    PERFORM must(meter.breakdown_send(x::text::meter.breakdown) = meter.breakdown_send(x), 'in(out(x)) is sent as x');
+    PERFORM must(x::jsonb::meter.breakdown::text = x::text, 'through jsonb');
+    PERFORM must(meter.add(x, '[]')::text = x::text AND meter.add('[]', x)::text = x::text, 'x + nothing');
+    PERFORM must((SELECT meter.sum(b) FROM unnest(ARRAY[x, NULL, '[]']) AS b)::text = x::text, 'the sum of x alone');
+    PERFORM must((SELECT count(*) FROM meter.entries(x)) = jsonb_array_length(x::jsonb), 'entries');
+    PERFORM must(NOT EXISTS (SELECT FROM meter.entries(x) WHERE meter.mentions(x, item, action) <> (item IS NOT NULL OR action IS NOT NULL)), 'mentions');
+    PERFORM may_refuse('SELECT prop.must(meter.add($1, $1)::text = (SELECT meter.sum(b) FROM unnest(ARRAY[$1, $1]) AS b)::text, ''x + x'')', x);
+    PERFORM may_refuse('SELECT meter.add($1, ''[{"item": "item1", "events": 1, "usage": {"x": 1}}]''), meter.mentions($1, ''item1'', '''')', x);
+    RETURN x::text;
+END
+$$;
+
 -- States: what an aggregate does with them, outside of an aggregate, leaves them as they are.
 CREATE FUNCTION probe_state(x anyelement, statements text[]) RETURNS text
 LANGUAGE plpgsql AS $$
@@ -116,6 +132,11 @@ CREATE FUNCTION probe(x meter.event_sums_state) RETURNS text LANGUAGE sql RETURN
     'SELECT meter.event_sums_final($1)',
     'SELECT meter.event_sums_final(meter.event_sums_combine($1, $1)), meter.event_sums_combine(NULL, $1), meter.event_sums_combine($1, NULL)',
     'SELECT meter.event_sums_final(meter.event_sums_add($1, card, card, ''item1'', ''item1'', ''2026-05-01'', ''{"input_tokens": 5, "mine": 0.5}'', NULL, 1::smallint)) FROM prop.probe_card']);
+CREATE FUNCTION probe(x meter.breakdown_state) RETURNS text LANGUAGE sql RETURN probe_state(x, ARRAY[
+    'SELECT meter.breakdown_sum_final($1), meter.break_down_final($1)',
+    'SELECT meter.breakdown_sum_final(meter.breakdown_sum_combine($1, $1)), meter.breakdown_sum_combine(NULL, $1), meter.breakdown_sum_combine($1, NULL)',
+    'SELECT meter.breakdown_sum_final(meter.breakdown_sum_add($1, ''[{"item": "item1", "events": 1, "usage": {"x": 1}}, {"events": 1, "usage": {"mine": 0.5}}]''))',
+    'SELECT meter.break_down_final(meter.break_down_add($1, card, card, ''item1'', ''item1'', ''2026-05-01'', ''{"input_tokens": 5, "mine": 0.5}'', NULL, 1::smallint, NULL, NULL, NULL)) FROM prop.probe_card']);
 CREATE FUNCTION probe(x meter.rate_card_state) RETURNS text LANGUAGE sql RETURN probe_state(x, ARRAY[
     'SELECT meter.rate_card_final($1)',
     'SELECT meter.rate_card_final(meter.rate_card_combine($1, meter.rate_card_add(NULL, ''another'', ''x'', 1, 2)))',
@@ -172,6 +193,11 @@ FROM (SELECT card AS c, k, meter.rate_card(item, unit, price, per, valid, varian
             FROM rate_row WHERE card <= 3) AS r
       WHERE k < 60 GROUP BY card, k) AS c;
 INSERT INTO sample SELECT 'meter.wallet', w, wallet::text FROM burned WHERE w <= 200;
+INSERT INTO sample
+SELECT 'meter.breakdown', n, meter.sum(breakdown)::text
+FROM (SELECT id / 100 AS n, row_number() OVER (PARTITION BY id / 100 ORDER BY id) AS k, breakdown
+      FROM plain_row WHERE id BETWEEN 1 AND 19999 AND breakdown IS NOT NULL) AS r
+WHERE k <= 1 + n % 3 GROUP BY n;
 DO $$
 DECLARE
     a record;

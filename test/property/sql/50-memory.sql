@@ -21,6 +21,12 @@ INSERT INTO memory_call VALUES
     (8, 'total_cost', 'meter.total_cost((SELECT card FROM prop.probe_card), ''item1'', ''2026-05-01'', bag)', 'one', 1),
     (16, 'total_cost of columns', 'meter.total_cost((SELECT card FROM prop.probe_card), ''item1'', ''2026-05-01'', ''input_tokens'', i, ''mine'', i % 7 + 0.5)', 'one', 1),
     (17, 'event_sums', 'meter.event_sums((SELECT card FROM prop.probe_card), (SELECT card FROM prop.probe_card), ''item1'', ''item1'', ''2026-05-01'', bag, NULL, 1::smallint)', 'one', 1),
+    (19, 'break_down', 'meter.break_down((SELECT card FROM prop.probe_card), (SELECT card FROM prop.probe_card), ''item'' || i % 20, ''item1'', ''2026-05-01'', bag, NULL, 1::smallint, NULL, NULL, NULL)', 'one', 1),
+    (20, 'sum(breakdown)', 'meter.sum(day)', 'one', 1),
+    (21, 'add of breakdowns', 'count(meter.add(day, day))', 'one', 10),
+    (22, 'entries', 'count((SELECT sum(events) FROM meter.entries(day)))', 'one', 20),
+    (23, 'breakdown of text', 'count((''[{"item": "'' || i || ''", "events": 1, "usage": {"x": 1}}]'')::meter.breakdown::text)', 'one', 10),
+    (24, 'mentions', 'count(meter.mentions(day, ''item'' || i % 20, NULL))', 'one', 1),
     (18, 'usage_date', 'count(meter.usage_date(''2026-01-01''::timestamptz + i % 10000 * interval ''1 hour'', ''Europe/Berlin''))', 'one', 1),
     (9, 'total_charge', 'meter.total_charge(''at 0.08'', i)', 'one', 1),
     (10, 'charges_by_period', 'meter.charges_by_period(''at 0.08'', ''2026-01-01''::timestamptz + i % 10000 * interval ''1 hour'', 1, date ''2025-01-31'', ''1 month'', ''Europe/Berlin'')', 'one', 1),
@@ -38,7 +44,8 @@ INSERT INTO memory_call VALUES
     (35, 'next_expiry', 'count((meter.next_expiry((SELECT wallet FROM prop.probe_wallet), ''2026-01-02'')).amount)', 'one', 10);
 CREATE TABLE probe_wallet AS
 SELECT '{"lots": [{"id": "a", "amount": 5, "pool": "x", "expires_at": "2026-02-01", "rollover_max": 1, "rollover_until": "2026-03-01"}, {"id": "b", "amount": 10, "effective_at": "2026-01-02"}]}'::meter.wallet AS wallet;
-CREATE TABLE one AS SELECT '{"input_tokens": 1200, "output_tokens": 88, "mine": 0.5}'::meter.usage AS bag;
+CREATE TABLE one AS SELECT '{"input_tokens": 1200, "output_tokens": 88, "mine": 0.5}'::meter.usage AS bag,
+    '[{"item": "item1", "action": "chat", "variant": "standard", "events": 2, "usage": {"input_tokens": 1200, "mine": 0.5}, "cost": 0.25}, {"item": "item1", "variant": "batch", "events": 1, "usage": {"input_tokens": 7}}]'::meter.breakdown AS day;
 CREATE TABLE long_tariff AS
 SELECT ('graduated: ' || string_agg(format('up to %s at %s plus 1; ', k * 10, k), '' ORDER BY k) || 'above at 1')::meter.tariff AS tariff
 FROM generate_series(1, 20) AS k;
