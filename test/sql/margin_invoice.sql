@@ -121,6 +121,14 @@ INSERT INTO meter.billing_problem (customer_id, problem) VALUES ('stuck', 'it fa
 SELECT customer_id, month, revenue, unknown_amounts, estimated FROM meter.customer_margin WHERE customer_id IN ('stuck', 'late') AND month < '2025-03-01' ORDER BY customer_id, month;
 DELETE FROM meter.billing_problem WHERE customer_id = 'stuck';
 
+-- Nor does one that cannot be rated keep the others from being reported, before any closing has failed.
+INSERT INTO meter.plan (plan, currency, anchor) VALUES ('huge', 'USD', '2000-01-01');
+INSERT INTO meter.plan_item (plan, plan_item, kind, metric, tariff) VALUES ('huge', 'tokens', 'usage', 'tokens', 'at 10000000000000000000');
+SELECT meter.subscribe('huge', 'huge', since => '2025-01-01', until => '2025-02-01') IS NOT NULL AS ok;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('huge', '1', '2025-01-10 12:00Z', 'gpt', '{"input_tokens": 10000000000}');
+SELECT problem FROM meter.preview_lines('huge');
+SELECT customer_id, month, revenue, unknown_amounts, estimated FROM meter.customer_margin WHERE customer_id IN ('huge', 'late') AND month < '2025-03-01' ORDER BY customer_id, month;
+
 -- A reader of reports sees what is earned, and neither events nor terms.
 CREATE ROLE regress_meter_margin_reader;
 SELECT count(*) > 0 AS some FROM meter.customer_margin;
