@@ -342,6 +342,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	present CONSTANT integer := meter.txid_epoch();
+	former CONSTANT text := current_setting('lock_timeout');
 BEGIN
 	IF current_setting('transaction_isolation') <> 'read committed' THEN
 		RAISE EXCEPTION 'usage_daily can be refreshed at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
@@ -367,20 +368,33 @@ BEGIN
 		IF NOT FOUND AND NOT EXISTS (SELECT FROM meter.horizon_lock FOR SHARE SKIP LOCKED) THEN
 			PERFORM FROM meter.usage_watermark WHERE epoch = present FOR UPDATE;
 		END IF;
+		IF NOT FOUND THEN
+			RAISE NOTICE 'another refresh is running, and does the work';
+			RETURN false;
+		END IF;
 	END IF;
-	IF FOUND THEN
-		/*
-		 * Closers of periods hold ROW EXCLUSIVE on it for a batch: one either has seen an
-		 * event, or has said that the period is closed before that event is rolled up, and
-		 * is marked to be rated again.
-		 */
+	/*
+	 * Closers of periods hold ROW EXCLUSIVE on it for a batch: one either has seen an
+	 * event, or has said that the period is closed before that event is rolled up, and
+	 * is marked to be rated again. One that is idle in its transaction is not waited for.
+	 */
+	IF wait THEN
 		LOCK TABLE meter.billing_account IN SHARE MODE;
-		RETURN true;
+	ELSE
+		BEGIN
+			PERFORM set_config('lock_timeout', '5s', true);
+			LOCK TABLE meter.billing_account IN SHARE MODE;
+		EXCEPTION WHEN lock_not_available THEN
+			RAISE NOTICE 'a transaction that bills keeps the roll-up waiting: the next refresh does the work'
+				USING HINT = 'SELECT * FROM pg_locks WHERE relation = ''meter.billing_account''::regclass says which one, if it stays.';
+			RETURN false;
+		END;
+		PERFORM set_config('lock_timeout', former, true);
 	END IF;
-	RETURN false;
+	RETURN true;
 END
 $$;
-COMMENT ON FUNCTION meter.lock_usage_daily(boolean) IS 'Takes the lock under which usage_daily is changed, until the transaction''s end; says false where another transaction has it and wait is false. Any isolation level but READ COMMITTED is an error, as its snapshot may be older than the lock, and so is a database that gets its events by a logical subscription.';
+COMMENT ON FUNCTION meter.lock_usage_daily(boolean) IS 'Takes the lock under which usage_daily is changed, until the transaction''s end; says false, with a notice, where another transaction has it, or bills for 5 seconds and longer, and wait is false. Any isolation level but READ COMMITTED is an error, as its snapshot may be older than the lock, and so is a database that gets its events by a logical subscription.';
 
 CREATE FUNCTION meter.find_epochs() RETURNS void
 LANGUAGE sql
@@ -750,7 +764,6 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF NOT meter.lock_usage_daily(wait => false) THEN
-		RAISE NOTICE 'another refresh is running, and does the work';
 		RETURN;
 	END IF;
 	PERFORM meter.find_epochs();
@@ -767,7 +780,6 @@ BEGIN
 
 	FOREACH step IN ARRAY steps LOOP
 		IF NOT meter.lock_usage_daily(wait => false) THEN
-			RAISE NOTICE 'another refresh is running, and does the rest';
 			UPDATE meter.job SET state = 'stopped' WHERE job_id = run AND state = 'running';
 			RETURN;
 		END IF;
@@ -788,7 +800,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON PROCEDURE meter.refresh(bigint) IS 'Brings usage_daily up to date: rebuilds the marked days and adds the events that it does not have, each exactly once. Works in batches of about batch_events events, of whole transactions, with a COMMIT each; meter.job_progress shows how far it is. It can be cancelled at any time, and the next one goes on from there. Where another one runs, it leaves the work to that one. It never keeps writers waiting, and never waits for one: what open transactions hold back comes next time, and views have it anyway. Attached tables are rolled up last, as meter.refresh_attached does. It cannot be called inside a transaction; meter.refresh_now can, which leaves attached tables alone.';
+COMMENT ON PROCEDURE meter.refresh(bigint) IS 'Brings usage_daily up to date: rebuilds the marked days and adds the events that it does not have, each exactly once. Works in batches of about batch_events events, of whole transactions, with a COMMIT each; meter.job_progress shows how far it is. It can be cancelled at any time, and the next one goes on from there. Where another one runs, it leaves the work to that one. It never keeps writers of events waiting, and never waits for one: what open transactions hold back comes next time, and views have it anyway. Nor does it wait for more than 5 seconds for one that bills. Attached tables are rolled up last, as meter.refresh_attached does. It cannot be called inside a transaction; meter.refresh_now can, which leaves attached tables alone.';
 
 REVOKE ALL ON FUNCTION meter.lock_usage_daily(boolean), meter.find_epochs(), meter.expand_marks(), meter.rebuild_marked(bigint[]), meter.consume_events(integer, bigint), meter.refresh_steps(bigint), meter.refresh_now() FROM PUBLIC;
 REVOKE ALL ON PROCEDURE meter.refresh(bigint) FROM PUBLIC;
