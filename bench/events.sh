@@ -116,7 +116,7 @@ time_script()
 empty_events()
 {
 	sql -c "SET client_min_messages = warning" \
-		-c "TRUNCATE meter.usage_event, meter.usage_day, meter.cost_monthly, meter.usage_watermark, app.bare" \
+		-c "TRUNCATE meter.usage_event, meter.usage_day, meter.usage_month, meter.usage_watermark, app.bare" \
 		-c "TRUNCATE meter.usage_mark" -c "CHECKPOINT"
 }
 
@@ -228,16 +228,16 @@ measure_rollup()
 			break
 		fi
 		note "$n events: roll-up, round $round of $rounds"
-		sql -c "SET client_min_messages = warning" -c "TRUNCATE meter.usage_day, meter.cost_monthly, meter.usage_watermark, meter.usage_mark"
+		sql -c "SET client_min_messages = warning" -c "TRUNCATE meter.usage_day, meter.usage_month, meter.usage_watermark, meter.usage_mark"
 		time_query F3 "$round" "$floor"
 		time_script R1 "$round" -c "CALL meter.refresh()"
 	done
-	sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_day, meter.cost_monthly"
+	sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_day, meter.usage_month"
 	if event_task R1; then
 		sql -c "CREATE TABLE app.sorted_day AS SELECT * FROM meter.usage_day ORDER BY customer_id, usage_date" \
-			-c "CREATE TABLE app.sorted_month AS SELECT * FROM meter.cost_monthly ORDER BY customer_id, usage_month"
+			-c "CREATE TABLE app.sorted_month AS SELECT * FROM meter.usage_month ORDER BY customer_id, usage_month"
 		for ((round = 1; round <= rounds; round++)); do
-			sql -c "CREATE TABLE app.day_copy (LIKE meter.usage_day INCLUDING ALL)" -c "CREATE TABLE app.month_copy (LIKE meter.cost_monthly INCLUDING ALL)"
+			sql -c "CREATE TABLE app.day_copy (LIKE meter.usage_day INCLUDING ALL)" -c "CREATE TABLE app.month_copy (LIKE meter.usage_month INCLUDING ALL)"
 			time_query F3 "$round" "$floor"
 			time_script R1.floor "$round" -c "INSERT INTO app.day_copy SELECT * FROM app.sorted_day" -c "INSERT INTO app.month_copy SELECT * FROM app.sorted_month"
 			sql -c "DROP TABLE app.day_copy, app.month_copy"
@@ -306,7 +306,7 @@ measure_density()
 		fi
 		sql -c "VACUUM (FREEZE, ANALYZE) meter.usage_event"
 		refresh_events
-		sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_day, meter.cost_monthly"
+		sql -c "SET client_min_messages = warning" -c "VACUUM (ANALYZE) meter.usage_day, meter.usage_month"
 		store_events $((n - tail + 1)) "$n" "tail "
 		check_events "$n events $times"
 		for part in D1 D2 D3 D4; do

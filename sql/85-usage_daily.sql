@@ -56,25 +56,28 @@ COMMENT ON COLUMN meter.usage_daily.credits IS 'The sum of what the priced event
 COMMENT ON COLUMN meter.usage_daily.unpriced_cost IS 'How many events have a unit without a rate in card cost, and are not in cost: the sum of their sign.';
 COMMENT ON COLUMN meter.usage_daily.unpriced_credits IS 'How many events have a unit without a rate in card credit, and are not in credits: the sum of their sign.';
 
-CREATE TABLE meter.cost_monthly (
+CREATE TABLE meter.usage_month (
 	customer_id text NOT NULL,
 	usage_month date NOT NULL
-		CONSTRAINT cost_monthly_usage_month_is_a_first_date CHECK (extract(day FROM usage_month) = 1),
+		CONSTRAINT usage_month_is_a_first_date CHECK (extract(day FROM usage_month) = 1),
 	cost numeric NOT NULL,
 	credits numeric NOT NULL,
 	events bigint NOT NULL,
 	unpriced_cost bigint NOT NULL,
 	unpriced_credits bigint NOT NULL,
+	breakdown meter.breakdown NOT NULL,
 	PRIMARY KEY (customer_id, usage_month)
-);
-COMMENT ON TABLE meter.cost_monthly IS 'The amounts of meter.usage_day by customer and month: always their sums, written with them. Read meter.cost_by_month, which has the other events as well.';
-COMMENT ON COLUMN meter.cost_monthly.customer_id IS 'Whose usage.';
-COMMENT ON COLUMN meter.cost_monthly.usage_month IS 'The first date of the month, in the customer''s calendar.';
-COMMENT ON COLUMN meter.cost_monthly.cost IS 'The sum of usage_day.cost.';
-COMMENT ON COLUMN meter.cost_monthly.credits IS 'The sum of usage_day.credits.';
-COMMENT ON COLUMN meter.cost_monthly.events IS 'The sum of usage_day.events.';
-COMMENT ON COLUMN meter.cost_monthly.unpriced_cost IS 'The sum of usage_day.unpriced_cost.';
-COMMENT ON COLUMN meter.cost_monthly.unpriced_credits IS 'The sum of usage_day.unpriced_credits.';
+) WITH (toast_tuple_target = 8160);
+ALTER TABLE meter.usage_month ALTER COLUMN breakdown SET STORAGE external;
+COMMENT ON TABLE meter.usage_month IS 'The rows of meter.usage_day added up by month: always their sums, written with them. Read meter.usage_by_month and meter.cost_by_month, which have the other events as well.';
+COMMENT ON COLUMN meter.usage_month.customer_id IS 'Whose usage.';
+COMMENT ON COLUMN meter.usage_month.usage_month IS 'The first date of the month, in the customer''s calendar.';
+COMMENT ON COLUMN meter.usage_month.cost IS 'The sum of usage_day.cost.';
+COMMENT ON COLUMN meter.usage_month.credits IS 'The sum of usage_day.credits.';
+COMMENT ON COLUMN meter.usage_month.events IS 'The sum of usage_day.events.';
+COMMENT ON COLUMN meter.usage_month.unpriced_cost IS 'The sum of usage_day.unpriced_cost.';
+COMMENT ON COLUMN meter.usage_month.unpriced_credits IS 'The sum of usage_day.unpriced_credits.';
+COMMENT ON COLUMN meter.usage_month.breakdown IS 'The sum of usage_day.breakdown.';
 
 CREATE TABLE meter.usage_mark (
 	/* not a key: a restore may make a mark of its own before it brings the ones that were */
@@ -112,7 +115,7 @@ COMMENT ON COLUMN meter.usage_watermark.consumed IS 'The first usage_event.txid 
 COMMENT ON COLUMN meter.usage_watermark.refreshed_at IS 'When it was last moved.';
 
 SELECT pg_extension_config_dump('meter.usage_day', '');
-SELECT pg_extension_config_dump('meter.cost_monthly', '');
+SELECT pg_extension_config_dump('meter.usage_month', '');
 SELECT pg_extension_config_dump('meter.usage_mark', '');
 SELECT pg_extension_config_dump('meter.usage_mark_mark_id_seq', '');
 SELECT pg_extension_config_dump('meter.usage_watermark', '');
@@ -380,10 +383,11 @@ SELECT
 	trim_scale(sum(credits)) AS credits,
 	sum(events)::bigint AS events,
 	sum(unpriced_cost)::bigint AS unpriced_cost,
-	sum(unpriced_credits)::bigint AS unpriced_credits
+	sum(unpriced_credits)::bigint AS unpriced_credits,
+	meter.sum(breakdown) AS breakdown
 FROM meter.usage_day
 GROUP BY customer_id, usage_month;
-COMMENT ON VIEW meter.month_of_days IS 'What meter.cost_monthly has to be: meter.usage_day added up by month.';
+COMMENT ON VIEW meter.month_of_days IS 'What meter.usage_month has to be: meter.usage_day added up by month.';
 
 CREATE VIEW meter.tail_cost AS
 WITH rated AS NOT MATERIALIZED (
@@ -417,17 +421,31 @@ SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_c
 FROM meter.tail_cost;
 COMMENT ON VIEW meter.event_cost_part IS 'What meter.event_cost_by_day merges, for reports that add up anyway: every event in meter.usage_event that is committed, in exactly one row. A customer''s day has a second row where the roll-up has a part of its events only, so sum the rows, and do not count them.';
 
-CREATE VIEW meter.event_cost_month_part AS
-SELECT customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits
-FROM meter.cost_monthly
+CREATE VIEW meter.rolled_up_month AS
+SELECT *
+FROM meter.usage_month
 WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
 	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
 UNION ALL
 /* While a day is stale, months are made of the days that are not. */
-SELECT customer_id, meter.month_start(usage_date), cost, credits, events, unpriced_cost, unpriced_credits
+SELECT
+	customer_id,
+	meter.month_start(usage_date) AS usage_month,
+	sum(cost),
+	sum(credits),
+	sum(events)::bigint,
+	sum(unpriced_cost)::bigint,
+	sum(unpriced_credits)::bigint,
+	meter.sum(breakdown)
 FROM meter.rolled_up_day
 WHERE EXISTS (SELECT FROM meter.usage_mark)
 	OR (SELECT txids = '{}' FROM meter.consumed_txid)
+GROUP BY customer_id, usage_month;
+COMMENT ON VIEW meter.rolled_up_month IS 'What meter.rolled_up_day adds up to by month. The columns are those of meter.usage_month.';
+
+CREATE VIEW meter.event_cost_month_part AS
+SELECT customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits
+FROM meter.rolled_up_month
 UNION ALL
 SELECT customer_id, meter.month_start(usage_date), cost, credits, events, unpriced_cost, unpriced_credits
 FROM meter.tail_cost;
@@ -626,18 +644,12 @@ WHERE attached
 GROUP BY customer_id, usage_date;
 COMMENT ON VIEW meter.cost_by_day IS 'What each customer cost and took in credits on each day, of every event and every row of an attached table that is committed: meter.usage_by_day added up, one row a customer and day, and a good deal faster.';
 
-/* Days are added up as they are stored, and made rows of then: there are far fewer by month. */
 CREATE VIEW meter.usage_month_part AS
-WITH month AS NOT MATERIALIZED (
-	SELECT customer_id, meter.month_start(usage_date) AS usage_month, meter.sum(breakdown) AS breakdown
-	FROM meter.rolled_up_day
-	GROUP BY customer_id, usage_month
-)
 SELECT
 	month.customer_id, month.usage_month,
 	entry.item, entry.action, entry.variant, entry.outcome, entry.request_class,
 	entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost, entry.unpriced_credits
-FROM month
+FROM meter.rolled_up_month AS month
 CROSS JOIN LATERAL meter.entries(month.breakdown) AS entry
 UNION ALL
 SELECT customer_id, meter.month_start(usage_date), item, action, variant, outcome, request_class, events, usage, cost, credits, unpriced_cost, unpriced_credits
@@ -980,9 +992,26 @@ BEGIN ATOMIC
 		AND shown_month.usage_month = added_month.usage_month
 	WHERE shown_month.sums IS DISTINCT FROM added_month.sums
 	UNION ALL
+	SELECT
+		coalesce(month.customer_id, days.customer_id),
+		coalesce(month.usage_month, days.usage_month),
+		NULL, NULL, NULL, NULL, NULL,
+		jsonb_build_object('usage_month', month.usage_month, 'breakdown', month.breakdown::jsonb),
+		jsonb_build_object('usage_month', days.usage_month, 'breakdown', days.breakdown::jsonb)
+	FROM (SELECT * FROM meter.rolled_up_month AS rolled_up WHERE (audit.customer_id IS NULL OR rolled_up.customer_id = audit.customer_id)) AS month
+	FULL JOIN (
+		SELECT day.customer_id, meter.month_start(day.usage_date) AS usage_month, meter.sum(day.breakdown) AS breakdown
+		FROM meter.rolled_up_day AS day
+		WHERE (audit.customer_id IS NULL OR day.customer_id = audit.customer_id)
+		GROUP BY 1, 2
+	) AS days ON days.customer_id = month.customer_id
+		AND days.usage_month = month.usage_month
+	WHERE month.breakdown::text IS DISTINCT FROM days.breakdown::text
+		AND (audit.dates IS NULL OR daterange(coalesce(month.usage_month, days.usage_month), (coalesce(month.usage_month, days.usage_month) + interval '1 month')::date) && audit.dates)
+	UNION ALL
 	SELECT attached.of_customer, attached.usage_date, attached.item, attached.action, attached.variant, attached.outcome, attached.request_class, attached.shown, attached.rebuilt
 	FROM meter.audit_attached(audit.customer_id, audit.dates) AS attached
 	ORDER BY 1, 2, 3, 4, 5, 6, 7;
 END;
-COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.event_by_day with a rebuild from all events, of one customer and a range of dates or of all, from the horizon on, and returns the rows that differ, with the sums of both: none. A row without a variant is a day of meter.event_cost_by_day, which is compared as well, or, with a usage_month in its sums, a month of meter.cost_by_month that is not the sum of its days. It rates every event anew, by another way than the views. Attached tables are compared as meter.audit_attached does; their sums name the attachment.';
+COMMENT ON FUNCTION meter.audit(text, daterange) IS 'Compares meter.event_by_day with a rebuild from all events, of one customer and a range of dates or of all, from the horizon on, and returns the rows that differ, with the sums of both: none. A row without a variant is a day of meter.event_cost_by_day, which is compared as well, or, with a usage_month in its sums, a month that is not the sum of its days. It rates every event anew, by another way than the views. Attached tables are compared as meter.audit_attached does; their sums name the attachment.';
 REVOKE ALL ON FUNCTION meter.audit(text, daterange) FROM PUBLIC;

@@ -439,9 +439,9 @@ BEGIN
 	IF EXISTS (SELECT FROM meter.usage_mark WHERE mark_id = ANY (marks) AND num_nonnulls(customer_id, item, action) = 0) THEN
 		/* All of it from the beginning: it becomes the tail, which is consumed in batches. */
 		DELETE FROM meter.usage_day WHERE usage_date >= (SELECT horizon FROM meter.horizon);
-		DELETE FROM meter.cost_monthly;
-		INSERT INTO meter.cost_monthly (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits)
-		SELECT customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits
+		DELETE FROM meter.usage_month;
+		INSERT INTO meter.usage_month (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits, breakdown)
+		SELECT customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits, breakdown
 		FROM meter.month_of_days;
 		DELETE FROM meter.usage_mark WHERE mark_id = ANY (marks);
 		UPDATE meter.usage_watermark SET consumed = epoch::bigint << 48, refreshed_at = clock_timestamp();
@@ -543,14 +543,14 @@ BEGIN
 	FROM rebuilt;
 
 	/* Their months are added up again, from all of their days. */
-	DELETE FROM meter.cost_monthly AS monthly
+	DELETE FROM meter.usage_month AS monthly
 	USING meter.usage_mark AS mark
 	WHERE mark.mark_id = ANY (marks)
 		AND mark.customer_id = monthly.customer_id
 		AND monthly.usage_month >= meter.month_start(greatest(mark.since, horizon))
 		AND monthly.usage_month < mark.until;
-	INSERT INTO meter.cost_monthly (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits)
-	SELECT month.customer_id, month.usage_month, month.cost, month.credits, month.events, month.unpriced_cost, month.unpriced_credits
+	INSERT INTO meter.usage_month (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits, breakdown)
+	SELECT month.customer_id, month.usage_month, month.cost, month.credits, month.events, month.unpriced_cost, month.unpriced_credits, month.breakdown
 	FROM (
 		SELECT customer_id, range_agg(daterange(meter.month_start(greatest(since, horizon)), until)) AS dates
 		FROM meter.usage_mark
@@ -624,16 +624,17 @@ BEGIN
 			unpriced_credits = day.unpriced_credits + excluded.unpriced_credits,
 			breakdown = meter.add(day.breakdown, excluded.breakdown)
 	), added_month AS (
-		INSERT INTO meter.cost_monthly AS monthly (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits)
-		SELECT customer_id, meter.month_start(usage_date) AS usage_month, trim_scale(sum(cost)), trim_scale(sum(credits)), sum(events), sum(unpriced_cost), sum(unpriced_credits)
+		INSERT INTO meter.usage_month AS month (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits, breakdown)
+		SELECT customer_id, meter.month_start(usage_date) AS usage_month, trim_scale(sum(cost)), trim_scale(sum(credits)), sum(events), sum(unpriced_cost), sum(unpriced_credits), meter.sum(breakdown)
 		FROM rated_day
 		GROUP BY customer_id, usage_month
 		ON CONFLICT (customer_id, usage_month) DO UPDATE
-		SET cost = trim_scale(monthly.cost + excluded.cost),
-			credits = trim_scale(monthly.credits + excluded.credits),
-			events = monthly.events + excluded.events,
-			unpriced_cost = monthly.unpriced_cost + excluded.unpriced_cost,
-			unpriced_credits = monthly.unpriced_credits + excluded.unpriced_credits
+		SET cost = trim_scale(month.cost + excluded.cost),
+			credits = trim_scale(month.credits + excluded.credits),
+			events = month.events + excluded.events,
+			unpriced_cost = month.unpriced_cost + excluded.unpriced_cost,
+			unpriced_credits = month.unpriced_credits + excluded.unpriced_credits,
+			breakdown = meter.add(month.breakdown, excluded.breakdown)
 	), late AS (
 		INSERT INTO meter.invoice_mark (customer_id, since)
 		SELECT account.customer_id, min(rated_day.usage_date)

@@ -55,6 +55,11 @@ SELECT customer_id, usage_date, breakdown
 FROM meter.rolled_up_day;
 COMMENT ON VIEW meter.billable_day IS 'The usage that invoices are made from, by customer and day, as far as it is rolled up, broken down as meter.usage_day has it: that of meter.usage_event, of no attached table. All of billing reads the roll-up here, and what it lacks by meter.billable_tail.';
 
+CREATE VIEW meter.billable_month AS
+SELECT customer_id, usage_month, (usage_month + interval '1 month')::date AS end_date, breakdown
+FROM meter.rolled_up_month;
+COMMENT ON VIEW meter.billable_month IS 'What meter.billable_day adds up to by month: until end_date, exclusive.';
+
 /*
  * The index on customers finds few of most customers' events, and takes long where they
  * have many: of such a one the whole tail is searched, by a comparison that is no index's.

@@ -190,6 +190,7 @@ BEGIN
 		SELECT
 			min(metered.period_start) AS first_date,
 			max(upper(metered.period)) AS end_date,
+			bool_or(metered.period_start <> meter.month_start(metered.period_start) OR upper(metered.period) <> meter.month_start(upper(metered.period))) AS parts_of_months,
 			bool_or(metered.items IS NOT NULL OR metered.dimension = 'item') AS item,
 			bool_or(metered.actions IS NOT NULL OR metered.dimension = 'action') AS action,
 			bool_or(metered.variants IS NOT NULL OR metered.dimension = 'variant') AS variant,
@@ -197,17 +198,32 @@ BEGIN
 		FROM metered
 		WHERE NOT metered.in_events
 	), rolled_up AS (
-		/* Added up first: to make rows of it takes longer. */
-		SELECT part.subscription_id, part.period_start, meter.sum(day.breakdown) AS breakdown
-		FROM meter.billable_day AS day
-		JOIN part
-			ON part.customer_id = day.customer_id
-			AND day.usage_date >= part.period_start
-			AND day.usage_date < upper(part.period)
-		WHERE day.customer_id = ANY (customers)
-			AND day.usage_date >= (SELECT needed.first_date FROM needed)
-			AND day.usage_date < (SELECT needed.end_date FROM needed)
-		GROUP BY part.subscription_id, part.period_start
+		/* Added up first: to make rows of it takes longer. Whole months are added up already. */
+		SELECT used.subscription_id, used.period_start, meter.sum(used.breakdown) AS breakdown
+		FROM (
+			SELECT part.subscription_id, part.period_start, month.breakdown
+			FROM meter.billable_month AS month
+			JOIN part
+				ON part.customer_id = month.customer_id
+				AND month.usage_month >= part.period_start
+				AND month.end_date <= upper(part.period)
+			WHERE month.customer_id = ANY (customers)
+				AND month.usage_month >= (SELECT needed.first_date FROM needed)
+				AND month.usage_month < (SELECT needed.end_date FROM needed)
+			UNION ALL
+			SELECT part.subscription_id, part.period_start, day.breakdown
+			FROM meter.billable_day AS day
+			JOIN part
+				ON part.customer_id = day.customer_id
+				AND day.usage_date >= part.period_start
+				AND day.usage_date < upper(part.period)
+				AND NOT (meter.month_start(day.usage_date) >= part.period_start AND (meter.month_start(day.usage_date) + interval '1 month')::date <= upper(part.period))
+			WHERE (SELECT needed.parts_of_months FROM needed)
+				AND day.customer_id = ANY (customers)
+				AND day.usage_date >= (SELECT needed.first_date FROM needed)
+				AND day.usage_date < (SELECT needed.end_date FROM needed)
+		) AS used
+		GROUP BY used.subscription_id, used.period_start
 	), day AS MATERIALIZED (
 		/* What no metric tells apart is one row: most plans have a few rows a period. */
 		SELECT

@@ -173,5 +173,6 @@ SELECT period, line, quantity, amount, problem FROM pg_temp.bill('c', '2026-02-0
 -- A quantity below zero is billed as zero, and shows.
 SELECT meter.refresh_now() >= 0 AS refreshed;
 INSERT INTO meter.usage_day VALUES ('n', '2026-01-15', 0, 0, 1, 0, 0, '[{"variant": "standard", "events": 1, "usage": {"input_tokens": -5}}]');
+INSERT INTO meter.usage_month SELECT * FROM meter.month_of_days WHERE customer_id = 'n';
 SELECT meter.subscribe('n', 'plus', since => '2026-01-01', until => '2026-02-01');
 SELECT line, measured, quantity, amount, problem FROM pg_temp.bill('n', '2026-01-01', '2026-01-31');

@@ -184,13 +184,14 @@ CREATE TEMP TABLE before AS TABLE meter.usage_by_day;
 CREATE TEMP TABLE days_before AS TABLE meter.cost_by_day;
 CREATE TEMP VIEW cost_daily AS SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits FROM meter.usage_day;
 CREATE TEMP TABLE months_before AS TABLE meter.cost_by_month;
+CREATE TEMP VIEW cost_monthly AS SELECT customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits FROM meter.usage_month;
 SELECT count(*) > 0 AS purged_days FROM before WHERE usage_date < '2020-03-03';
 (TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
 CALL pg_temp.refresh_all();
 (TABLE meter.usage_by_day EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_by_day);
 (TABLE meter.usage_daily EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_daily);
 (TABLE pg_temp.cost_daily EXCEPT TABLE pg_temp.days_before) UNION ALL (TABLE pg_temp.days_before EXCEPT TABLE pg_temp.cost_daily);
-(TABLE meter.cost_monthly EXCEPT TABLE pg_temp.months_before) UNION ALL (TABLE pg_temp.months_before EXCEPT TABLE meter.cost_monthly);
+(TABLE pg_temp.cost_monthly EXCEPT TABLE pg_temp.months_before) UNION ALL (TABLE pg_temp.months_before EXCEPT TABLE pg_temp.cost_monthly);
 -- And marks of what was used on them, which a restore may make, stop short of them.
 INSERT INTO meter.usage_mark (customer_id) SELECT DISTINCT customer_id FROM before;
 INSERT INTO meter.usage_mark (item) SELECT DISTINCT item FROM before WHERE item IS NOT NULL;
@@ -199,7 +200,7 @@ INSERT INTO meter.usage_mark (action) VALUES ('chat');
 CALL pg_temp.refresh_all();
 (TABLE meter.usage_daily EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE meter.usage_daily);
 (TABLE pg_temp.cost_daily EXCEPT TABLE pg_temp.days_before) UNION ALL (TABLE pg_temp.days_before EXCEPT TABLE pg_temp.cost_daily);
-(TABLE meter.cost_monthly EXCEPT TABLE pg_temp.months_before) UNION ALL (TABLE pg_temp.months_before EXCEPT TABLE meter.cost_monthly);
+(TABLE pg_temp.cost_monthly EXCEPT TABLE pg_temp.months_before) UNION ALL (TABLE pg_temp.months_before EXCEPT TABLE pg_temp.cost_monthly);
 
 -- A later purge: events that came too late for the former one stay listed, until it has passed the day they came on.
 CALL pg_temp.purge('2020-03-04');

@@ -46,8 +46,9 @@ TABLE meter.usage_by_day EXCEPT TABLE meter.usage_daily;
 CREATE TEMP VIEW cost_daily AS SELECT customer_id, usage_date, cost, credits, events, unpriced_cost, unpriced_credits FROM meter.usage_day;
 TABLE cost_daily;
 TABLE meter.cost_by_day EXCEPT TABLE cost_daily;
-TABLE meter.cost_monthly;
-TABLE meter.cost_by_month EXCEPT TABLE meter.cost_monthly;
+CREATE TEMP VIEW cost_monthly AS SELECT customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits FROM meter.usage_month;
+TABLE cost_monthly;
+TABLE meter.cost_by_month EXCEPT TABLE cost_monthly;
 SELECT usage_month, sum(events) AS events, sum(cost) AS cost FROM meter.usage_by_month GROUP BY usage_month;
 SELECT * FROM meter.audit();
 TABLE meter.unknown_name ORDER BY kind, name;
@@ -64,16 +65,16 @@ SELECT * FROM meter.audit();
 
 -- The audit sees what is wrong, and limits itself to what was asked for.
 UPDATE meter.usage_day SET breakdown = (SELECT jsonb_agg(CASE entry ->> 'item' WHEN 'unrated item' THEN entry || '{"events": 2, "cost": 1}' ELSE entry END) FROM jsonb_array_elements(breakdown::jsonb) AS entry)::meter.breakdown;
-SELECT usage_date, item, shown - 'usage' AS shown, rebuilt - 'usage' AS rebuilt FROM meter.audit();
+SELECT usage_date, item, shown - '{usage,breakdown}'::text[] AS shown, rebuilt - '{usage,breakdown}'::text[] AS rebuilt FROM meter.audit();
 SELECT count(*) FROM meter.audit('acme');
 SELECT count(*) FROM meter.audit('bolt');
 SELECT count(*) FROM meter.audit(dates => '[2026-11-01,2026-11-02)');
 SELECT count(*) FROM meter.audit(dates => '[2026-11-02,)');
 UPDATE meter.usage_day SET breakdown = (SELECT jsonb_agg(entry) FROM jsonb_array_elements(breakdown::jsonb) AS entry WHERE entry ->> 'item' <> 'unrated item' OR entry ->> 'item' IS NULL)::meter.breakdown;
-SELECT item, shown, rebuilt - 'usage' AS rebuilt FROM meter.audit();
+SELECT item, shown - 'breakdown' AS shown, rebuilt - '{usage,breakdown}'::text[] AS rebuilt FROM meter.audit();
 UPDATE meter.usage_day SET credits = credits + 1;
-UPDATE meter.cost_monthly SET events = events + 1;
-SELECT usage_date, item, variant, shown, rebuilt FROM meter.audit() WHERE variant IS NULL ORDER BY shown ? 'usage_month', usage_date;
+UPDATE meter.usage_month SET events = events + 1;
+SELECT usage_date, item, variant, shown - 'breakdown' AS shown, rebuilt - 'breakdown' AS rebuilt FROM meter.audit() WHERE variant IS NULL ORDER BY shown ? 'usage_month', shown ? 'breakdown', usage_date;
 SELECT count(*) FILTER (WHERE shown ? 'usage_month') AS months FROM meter.audit(dates => '[2026-11-15,2026-11-16)');
 SELECT count(*) FILTER (WHERE shown ? 'usage_month') AS months FROM meter.audit(dates => '[2026-12-01,2026-12-02)');
 -- What was put wrong by hand is mended by a mark.
@@ -147,7 +148,7 @@ SELECT 'restored', 'e' || epoch || '-' || number, '2026-11-05 12:00+00', 'gpt', 
 FROM unnest(ARRAY[0, (meter.txid_epoch() + 1) % 32768, (meter.txid_epoch() + 32767) % 32768, 32767]) AS epoch, generate_series(0, 99) AS number;
 -- One of them had been rolled up half, where it came from.
 INSERT INTO meter.usage_day VALUES ('restored', '2026-11-05', 0, 0, 50, 50, 0, '[{"item": "gpt", "variant": "standard", "events": 50, "usage": {"requests": 50}, "unpriced_cost": 50}]');
-INSERT INTO meter.cost_monthly VALUES ('restored', '2026-11-01', 0, 0, 50, 50, 0);
+INSERT INTO meter.usage_month VALUES ('restored', '2026-11-01', 0, 0, 50, 50, 0, '[{"item": "gpt", "variant": "standard", "events": 50, "usage": {"requests": 50}, "unpriced_cost": 50}]');
 INSERT INTO meter.usage_watermark (epoch, consumed) VALUES (0, 50);
 SELECT events, usage, unpriced_cost FROM pg_temp.by_day WHERE customer = 'restored';
 SELECT * FROM meter.audit();
@@ -316,7 +317,7 @@ CALL meter.refresh(20);
 CALL pg_temp.refresh_all();
 SELECT count(*) AS keys, count(DISTINCT (customer_id, usage_date)) AS days, sum(events) AS events FROM meter.usage_daily WHERE customer_id LIKE 'batches %';
 SELECT count(*) AS days, sum(events) AS events FROM cost_daily WHERE customer_id LIKE 'batches %';
-SELECT count(*) AS months, sum(events) AS events FROM meter.cost_monthly WHERE customer_id LIKE 'batches %';
+SELECT count(*) AS months, sum(events) AS events FROM meter.usage_month WHERE customer_id LIKE 'batches %';
 SELECT * FROM meter.audit();
 
 -- A restore may set the sequence of marks back behind those that it has made itself: numbers come twice then.
