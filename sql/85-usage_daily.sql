@@ -314,10 +314,10 @@ COMMENT ON VIEW meter.tail_day IS 'The customers'' days that have events outside
 
 /* By customer alone, so that the planner knows how few there are to each: it would sort all days otherwise. */
 CREATE VIEW meter.tail_dates AS
-SELECT customer_id, range_agg(daterange(usage_date, usage_date + 1)) AS dates
+SELECT customer_id, min(usage_date) AS first_date, range_agg(daterange(usage_date, usage_date + 1)) AS dates
 FROM meter.tail_day
 GROUP BY customer_id;
-COMMENT ON VIEW meter.tail_dates IS 'The dates of each customer that have events outside of the roll-up.';
+COMMENT ON VIEW meter.tail_dates IS 'The dates of each customer that have events outside of the roll-up, and the first of them.';
 
 /*
  * Where nothing is marked, which is nearly always, no row is looked up among the marks:
@@ -466,6 +466,7 @@ CROSS JOIN LATERAL meter.entries(rolled_up.breakdown) AS entry
 WHERE NOT EXISTS (
 	SELECT FROM meter.tail_dates
 	WHERE tail_dates.customer_id = rolled_up.customer_id
+		AND tail_dates.first_date <= rolled_up.usage_date
 		AND tail_dates.dates @> rolled_up.usage_date)
 UNION ALL
 SELECT
@@ -489,6 +490,7 @@ FROM meter.rolled_up_day AS rolled_up
 WHERE NOT EXISTS (
 	SELECT FROM meter.tail_dates
 	WHERE tail_dates.customer_id = rolled_up.customer_id
+		AND tail_dates.first_date <= rolled_up.usage_date
 		AND tail_dates.dates @> rolled_up.usage_date)
 UNION ALL
 SELECT
@@ -570,6 +572,7 @@ WHERE NOT attached
 	AND NOT EXISTS (
 		SELECT FROM meter.tail_dates
 		WHERE tail_dates.customer_id = rolled_up.customer_id
+			AND tail_dates.first_date <= rolled_up.usage_date
 			AND tail_dates.dates @> rolled_up.usage_date)
 UNION ALL
 SELECT
@@ -610,6 +613,7 @@ WHERE NOT attached
 	AND NOT EXISTS (
 		SELECT FROM meter.tail_dates
 		WHERE tail_dates.customer_id = rolled_up.customer_id
+			AND tail_dates.first_date <= rolled_up.usage_date
 			AND tail_dates.dates @> rolled_up.usage_date)
 UNION ALL
 SELECT
