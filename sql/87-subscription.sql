@@ -367,6 +367,20 @@ END
 $$;
 COMMENT ON FUNCTION meter.subscribe(text, text, integer, date, date, date) IS 'Subscribes a customer to a version of a plan (default the newest), from a date (default today in the customer''s zone) until before another (default for ever), with periods counted from anchor (default the plan''s, or the trial''s end, or the start). Returns the subscription_id. A customer has one plan of a family at a time: another is an error (class 23).';
 
+CREATE FUNCTION meter.check_effective(effective text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF effective IN ('today', 'period_end') OR effective ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' AND effective::date IS NOT NULL THEN
+		RETURN;
+	END IF;
+	RAISE EXCEPTION 'it cannot take effect at %', quote_nullable(effective)
+		USING ERRCODE = 'invalid_parameter_value', HINT = 'Say period_end, today or a date, as 2026-09-23.';
+END
+$$;
+COMMENT ON FUNCTION meter.check_effective(text) IS 'Refuses what is neither period_end, nor today, nor a date as text.';
+
 CREATE FUNCTION meter.effective_date(subscription meter.subscription, every interval, effective text, as_of timestamptz) RETURNS date
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -375,16 +389,14 @@ DECLARE
 	today CONSTANT date := meter.customer_date(subscription.customer_id, as_of);
 	result date;
 BEGIN
-	CASE
-	WHEN effective = 'today' THEN
+	PERFORM meter.check_effective(effective);
+	CASE effective
+	WHEN 'today' THEN
 		result := today;
-	WHEN effective = 'period_end' THEN
+	WHEN 'period_end' THEN
 		result := upper(meter.period(greatest(today, lower(subscription.valid)), subscription.anchor, every));
-	WHEN effective ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN
-		result := effective::date;
 	ELSE
-		RAISE EXCEPTION 'it cannot take effect at %', quote_nullable(effective)
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Say period_end, today or a date, as 2026-09-23.';
+		result := effective::date;
 	END CASE;
 	IF isempty(subscription.valid) OR result < lower(subscription.valid) OR result > upper(subscription.valid) THEN
 		RAISE EXCEPTION 'subscription % does not hold on %', subscription.subscription_id, result
