@@ -404,9 +404,10 @@ END
 $$;
 COMMENT ON FUNCTION meter.due_lines(text[], date[], date[], boolean, meter.usage_daily[]) IS 'The lines of meter.rate_lines with what was invoiced for the key of each: amount is what is left to invoice, and negative where it was too much. Keys that were invoiced and are charged no more are there with nothing rated, and without a due date.';
 
-/* In PL/pgSQL for its plan, which is kept: planning it takes longer than running it. */
+/* In PL/pgSQL for its plan, which is kept: planning it takes longer than running it. With the owner's rights as meter.preview_lines. */
 CREATE FUNCTION meter.open_since(customer_id text, tail meter.usage_daily[] DEFAULT NULL) RETURNS date
 LANGUAGE plpgsql STABLE
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -425,6 +426,7 @@ END
 $$;
 COMMENT ON FUNCTION meter.open_since(text, meter.usage_daily[]) IS 'The date from which a customer''s periods are to be rated: until when it is billed, or what came late since. -infinity: it was never billed. tail is what the roll-up lacks of it, where the caller has read it.';
 
+/* With the owner's rights, as whoever may see what customers will be billed need not see events, rates and plans. */
 CREATE FUNCTION meter.preview_lines(customer_id text, as_of timestamptz DEFAULT now())
 	RETURNS TABLE (
 		subscription_id bigint, plan text, version integer, currency text,
@@ -433,6 +435,7 @@ CREATE FUNCTION meter.preview_lines(customer_id text, as_of timestamptz DEFAULT 
 		metric text, measured numeric, included numeric, quantity numeric, tariff meter.tariff,
 		exact_amount numeric, rated_amount numeric, invoiced numeric, amount numeric, problem text)
 LANGUAGE plpgsql STABLE
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 AS $$
