@@ -87,7 +87,7 @@ COMMENT ON COLUMN meter.invoice_line.subscription_id IS 'The subscription.';
 COMMENT ON COLUMN meter.invoice_line.period_start IS 'The first date of the period, or part of one.';
 COMMENT ON COLUMN meter.invoice_line.plan_item IS 'The plan''s item.';
 COMMENT ON COLUMN meter.invoice_line.line_group IS 'The value of the item''s dimension that has a tariff of its own; empty where there is none.';
-COMMENT ON COLUMN meter.invoice_line.revision IS 'How many lines the key had before.';
+COMMENT ON COLUMN meter.invoice_line.revision IS '0 for the key''s first line, and one more for each after it.';
 COMMENT ON COLUMN meter.invoice_line.counted IS 'False: of a credit note that leaves the key invoiced, so that it is not billed again.';
 COMMENT ON COLUMN meter.invoice_line.adjustment IS 'Whether the key, or its period, was invoiced before: what came late or was corrected.';
 COMMENT ON COLUMN meter.invoice_line.plan IS 'The plan.';
@@ -344,7 +344,6 @@ BEGIN
 		SELECT
 			line.subscription_id, line.period_start, line.plan_item, line.line_group, reach.since,
 			coalesce(trim_scale(sum(line.amount) FILTER (WHERE line.counted)), 0) AS amount,
-			count(*)::integer AS revision,
 			max(line.revision) AS last_revision
 		FROM meter.invoice_line AS line
 		JOIN reach USING (customer_id)
@@ -367,7 +366,7 @@ BEGIN
 		rated.period, rated.whole, rated.plan_item, rated.kind, rated.line_group, rated.position, rated.description,
 		rated.service, rated.due,
 		rated.metric, rated.measured, rated.included, rated.quantity, rated.tariff,
-		rated.amount, rated.rated_amount, coalesce(invoiced.amount, 0), trim_scale(rated.rated_amount - coalesce(invoiced.amount, 0)), coalesce(invoiced.revision, 0), rated.problem
+		rated.amount, rated.rated_amount, coalesce(invoiced.amount, 0), trim_scale(rated.rated_amount - coalesce(invoiced.amount, 0)), coalesce(invoiced.last_revision + 1, 0), rated.problem
 	FROM rated
 	LEFT JOIN invoiced
 		ON invoiced.subscription_id = rated.subscription_id
@@ -381,7 +380,7 @@ BEGIN
 		line.period, NULL, line.plan_item, line.kind, line.line_group, 0, line.description,
 		line.service, NULL,
 		line.metric, NULL, NULL, NULL, NULL,
-		0, 0, vanished.amount, -vanished.amount, vanished.revision, NULL
+		0, 0, vanished.amount, -vanished.amount, vanished.last_revision + 1, NULL
 	FROM vanished
 	JOIN meter.invoice_line AS line
 		ON line.subscription_id = vanished.subscription_id
@@ -968,7 +967,7 @@ BEGIN
 	INSERT INTO meter.invoice_line (invoice_id, line_number, customer_id, subscription_id, period_start, plan_item, line_group, revision, counted, adjustment, plan, version, kind, description, period, service, metric, measured, included, quantity, tariff, exact_amount, rated_amount, amount)
 	SELECT
 		note, line.line_number, line.customer_id, line.subscription_id, line.period_start, line.plan_item, line.line_group,
-		(SELECT count(*) FROM meter.invoice_line AS former WHERE former.subscription_id = line.subscription_id AND former.period_start = line.period_start AND former.plan_item = line.plan_item AND former.line_group = line.line_group),
+		(SELECT max(former.revision) + 1 FROM meter.invoice_line AS former WHERE former.subscription_id = line.subscription_id AND former.period_start = line.period_start AND former.plan_item = line.plan_item AND former.line_group = line.line_group),
 		void_invoice.rebill, true, line.plan, line.version, line.kind, line.description, line.period, line.service, line.metric, line.measured, line.included, line.quantity, line.tariff, line.exact_amount, line.rated_amount, -line.amount
 	FROM meter.invoice_line AS line
 	WHERE line.invoice_id = voided.invoice_id;
