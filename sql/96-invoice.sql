@@ -121,7 +121,7 @@ CREATE TABLE meter.money_credit (
 	reason text
 );
 CREATE INDEX money_credit_customer_id_idx ON meter.money_credit (customer_id);
-COMMENT ON TABLE meter.money_credit IS 'Credits in money, such as goodwill or a payment in advance. Invoices with a date in valid take them, the one that ends first, first; what is left stays. To end one, give valid an end.';
+COMMENT ON TABLE meter.money_credit IS 'Credits in money, such as goodwill or a payment in advance. Invoices with a date in valid take them, the one that ends first, first; what is left stays. To end one, give valid an end. It cannot be lowered below what invoices took of it.';
 COMMENT ON COLUMN meter.money_credit.credit_id IS 'A number to name the credit by.';
 COMMENT ON COLUMN meter.money_credit.customer_id IS 'The customer.';
 COMMENT ON COLUMN meter.money_credit.currency IS 'ISO 4217 code of its currency. Only invoices in it take it.';
@@ -134,13 +134,15 @@ CREATE TABLE meter.money_credit_use (
 	invoice_id bigint NOT NULL,
 	amount numeric NOT NULL
 		CONSTRAINT money_credit_use_amount_is_positive CHECK (amount > 0),
+	added_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (credit_id, invoice_id)
 );
 CREATE INDEX money_credit_use_invoice_id_idx ON meter.money_credit_use (invoice_id);
-COMMENT ON TABLE meter.money_credit_use IS 'Which invoice took how much of which credit in money. What a void invoice took is there again.';
+COMMENT ON TABLE meter.money_credit_use IS 'Which invoice took how much of which credit in money. What a void invoice took is there again. Those of a final invoice cannot be changed by anybody.';
 COMMENT ON COLUMN meter.money_credit_use.credit_id IS 'The credit.';
 COMMENT ON COLUMN meter.money_credit_use.invoice_id IS 'The invoice.';
 COMMENT ON COLUMN meter.money_credit_use.amount IS 'How much.';
+COMMENT ON COLUMN meter.money_credit_use.added_at IS 'When it was written. Nobody writes it.';
 
 CREATE VIEW meter.money_credit_balance AS
 SELECT
@@ -276,6 +278,94 @@ CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.invoice_line
 	FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_invoice_lines();
 CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.invoice
 	FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_invoice_lines();
+
+CREATE FUNCTION meter.keep_credit_use() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	kept record;
+BEGIN
+	CASE TG_OP
+	WHEN 'INSERT' THEN
+		SELECT invoice_id, state INTO kept
+		FROM meter.invoice
+		WHERE invoice_id = NEW.invoice_id
+			AND finalized_at < NEW.added_at;
+	WHEN 'UPDATE' THEN
+		SELECT invoice_id, state INTO kept
+		FROM meter.invoice
+		WHERE invoice_id IN (OLD.invoice_id, NEW.invoice_id)
+			AND state <> 'draft'
+		LIMIT 1;
+	WHEN 'DELETE' THEN
+		SELECT invoice_id, state INTO kept
+		FROM meter.invoice
+		WHERE invoice_id = OLD.invoice_id
+			AND state <> 'draft';
+	WHEN 'TRUNCATE' THEN
+		SELECT invoice_id, state INTO kept
+		FROM meter.money_credit_use
+		JOIN meter.invoice USING (invoice_id)
+		WHERE state <> 'draft'
+		LIMIT 1;
+	END CASE;
+	IF FOUND THEN
+		RAISE EXCEPTION 'invoice % is %, and what it took of credits in money cannot be changed', kept.invoice_id, kept.state
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'meter.void_invoice, a superuser''s, writes a credit note and gives it back.';
+	END IF;
+	RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+END
+$$;
+COMMENT ON FUNCTION meter.keep_credit_use() IS 'Trigger of meter.money_credit_use: refuses to add, change or delete what an invoice that is final or void took. One that a dump brings back is older than the invoice''s being final.';
+
+CREATE TRIGGER keep_use BEFORE INSERT OR UPDATE OR DELETE ON meter.money_credit_use
+	FOR EACH ROW EXECUTE FUNCTION meter.keep_credit_use();
+CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.money_credit_use
+	FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_credit_use();
+
+CREATE FUNCTION meter.keep_money_credit() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	used numeric;
+BEGIN
+	IF TG_OP = 'UPDATE' AND meter.is_erasure(TG_RELID, to_jsonb(OLD), to_jsonb(NEW)) THEN
+		RETURN NEW;
+	END IF;
+	/* Waits for one who is billing the customer. */
+	PERFORM FROM meter.billing_account WHERE customer_id = OLD.customer_id FOR UPDATE;
+	used := (SELECT balance.used FROM meter.money_credit_balance AS balance WHERE balance.credit_id = OLD.credit_id);
+	IF TG_OP = 'DELETE' THEN
+		IF used > 0 THEN
+			RAISE EXCEPTION 'credit % cannot be deleted: invoices took % of it', OLD.credit_id, used
+				USING ERRCODE = 'invalid_parameter_value', HINT = 'To end it, give valid an end.';
+		END IF;
+		RETURN OLD;
+	END IF;
+	IF NEW.amount < used THEN
+		RAISE EXCEPTION 'credit % cannot be %: invoices took % of it', OLD.credit_id, NEW.amount, used
+			USING ERRCODE = 'invalid_parameter_value', HINT = format('It can be lowered to %s. To end it, give valid an end.', used);
+	END IF;
+	IF used > 0 AND (NEW.credit_id, NEW.customer_id, NEW.currency) IS DISTINCT FROM (OLD.credit_id, OLD.customer_id, OLD.currency) THEN
+		RAISE EXCEPTION 'credit % cannot go to another customer or currency: invoices took % of it', OLD.credit_id, used
+			USING ERRCODE = 'invalid_parameter_value', HINT = format('Lower it to %s, and give the rest as another one.', used);
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION meter.keep_money_credit() IS 'Trigger of meter.money_credit: refuses to lower one below what invoices took of it, and to delete or give away one of which they took anything.';
+REVOKE ALL ON FUNCTION meter.keep_credit_use(), meter.keep_money_credit() FROM PUBLIC;
+
+CREATE TRIGGER keep_deleted BEFORE DELETE ON meter.money_credit
+	FOR EACH ROW EXECUTE FUNCTION meter.keep_money_credit();
+CREATE TRIGGER keep_updated BEFORE UPDATE ON meter.money_credit
+	FOR EACH ROW
+	WHEN ((OLD.credit_id, OLD.customer_id, OLD.currency, OLD.amount) IS DISTINCT FROM (NEW.credit_id, NEW.customer_id, NEW.currency, NEW.amount))
+	EXECUTE FUNCTION meter.keep_money_credit();
 
 /* Lines without their invoice would count as invoiced for ever. */
 CREATE FUNCTION meter.discard_invoice() RETURNS trigger
