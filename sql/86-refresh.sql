@@ -424,6 +424,8 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
 DECLARE
+	/* The caller has it; before anything is read, for one that has not. */
+	locked CONSTANT boolean := meter.lock_usage_daily();
 	marks CONSTANT bigint[] := ARRAY(SELECT mark_id FROM meter.usage_mark);
 BEGIN
 	/* A restored horizon holds from here on. Nobody is waited for: next time will do. */
@@ -485,6 +487,8 @@ SET work_mem = '4MB'
 SET enable_mergejoin = off
 AS $$
 DECLARE
+	/* The caller has it; before anything is read, for one that has not. */
+	locked CONSTANT boolean := meter.lock_usage_daily();
 	rolled_up CONSTANT int8multirange := (SELECT range_agg(int8range(epoch::bigint << 48, consumed)) FROM meter.usage_watermark);
 	horizon CONSTANT date := (SELECT latest.horizon FROM meter.horizon AS latest);
 	counted bigint;
@@ -580,6 +584,8 @@ SET enable_mergejoin = off
 SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
+	/* The caller has it; before anything is read, for one that has not. */
+	locked CONSTANT boolean := meter.lock_usage_daily();
 	counted bigint;
 BEGIN
 	/*

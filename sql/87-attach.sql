@@ -496,6 +496,22 @@ $$;
 COMMENT ON FUNCTION meter.roll_up_attached(text, date) IS 'Rolls up the rows of an attachment from before a UTC date that are not rolled up, and returns how many of them are left out, as no events can be made of them. Waits for another one that does the same.';
 REVOKE ALL ON FUNCTION meter.roll_up_attached(text, date) FROM PUBLIC;
 
+CREATE FUNCTION meter.first_attached_date(name text) RETURNS date
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (
+		SELECT timezone('UTC', min(event.occurred_at))::date
+		FROM meter.attached_row AS event
+		WHERE event.attachment = first_attached_date.name
+			AND event.occurred_at >= '1970-01-01 00:00:00+00'
+			AND event.occurred_at < '10000-01-01 00:00:00+00');
+END
+$$;
+COMMENT ON FUNCTION meter.first_attached_date(text) IS 'The UTC date of an attachment''s first row.';
+REVOKE ALL ON FUNCTION meter.first_attached_date(text) FROM PUBLIC;
+
 CREATE FUNCTION meter.unroll_attached(name text, since date) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -601,7 +617,7 @@ BEGIN
 		left_out := 0;
 		BEGIN
 			IF state.rolled_up_until IS NULL THEN
-				state.rolled_up_until := (SELECT pg_catalog.timezone('UTC', min(event.occurred_at))::date FROM meter.attached_row AS event WHERE event.attachment = one AND event.occurred_at >= '1970-01-01 00:00:00+00' AND event.occurred_at < '10000-01-01 00:00:00+00');
+				state.rolled_up_until := meter.first_attached_date(one);
 			END IF;
 		EXCEPTION WHEN OTHERS THEN
 			problem := SQLERRM;
