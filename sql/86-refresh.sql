@@ -768,7 +768,7 @@ BEGIN
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 	IF batch_events IS NULL OR batch_events < 1 THEN
 		RAISE EXCEPTION 'a batch of % events is none', coalesce(batch_events::text, 'null')
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave batch_events out for 1000000.';
 	END IF;
 	IF NOT meter.lock_usage_daily(wait => false) THEN
 		RETURN;

@@ -271,7 +271,7 @@ DECLARE
 BEGIN
 	IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = 'meter.attached_row'::regclass), 'USAGE') THEN
 		RAISE EXCEPTION 'only the owner of the extension and superusers can attach a table'
-			USING ERRCODE = 'insufficient_privilege';
+			USING ERRCODE = 'insufficient_privilege', HINT = 'What is attached is read with the owner''s rights. Ask the owner to attach it.';
 	END IF;
 	IF current_setting('transaction_isolation') <> 'read committed' THEN
 		RAISE EXCEPTION 'a table can be attached at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
@@ -297,7 +297,7 @@ BEGIN
 	END IF;
 	IF attach.window_days IS NULL OR attach.window_days NOT BETWEEN 0 AND 3650 THEN
 		RAISE EXCEPTION 'a window of % days is not one of 0 to 3650', coalesce(attach.window_days::text, 'null')
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'It is for how many days rows may still come late or change, such as 7.';
 	END IF;
 
 	attached.name := coalesce(attach.name, left(regexp_replace(lower(source.relname::text), '[^a-z0-9_]+', '_', 'g'), 50));
@@ -585,11 +585,11 @@ BEGIN
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 	IF batch_days IS NULL OR batch_days < 1 THEN
 		RAISE EXCEPTION 'a batch of % days is none', coalesce(batch_days::text, 'null')
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave batch_days out for 31.';
 	END IF;
 	IF since IS NOT NULL AND refresh_attached.name IS NULL THEN
 		RAISE EXCEPTION 'since needs the name of an attachment'
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Table meter.attachment has the names. One at a time is rolled up anew.';
 	END IF;
 	names := ARRAY(
 		SELECT attachment.name

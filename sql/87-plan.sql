@@ -316,7 +316,7 @@ BEGIN
 	FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'plan "%" has no version %', publish_plan.plan, publish_plan.version
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Table meter.plan has the versions.';
 	END IF;
 	IF published.published_at IS NULL THEN
 		published.published_at := clock_timestamp();

@@ -357,7 +357,7 @@ DECLARE
 BEGIN
 	IF subscribe.until <= first THEN
 		RAISE EXCEPTION 'a subscription cannot begin on % and end before %', first, subscribe.until
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Give since, or a later until, the first date that it does not hold for.';
 	END IF;
 	INSERT INTO meter.subscription (customer_id, family, plan, version, valid, anchor, price_since, trial_until)
 	VALUES (subscribe.customer_id, wanted.family, wanted.plan, wanted.version, daterange(first, subscribe.until), coalesce(subscribe.anchor, wanted.anchor, trial, first), first, trial)
@@ -400,11 +400,11 @@ BEGIN
 	END CASE;
 	IF isempty(subscription.valid) OR result < lower(subscription.valid) OR result > upper(subscription.valid) THEN
 		RAISE EXCEPTION 'subscription % does not hold on %', subscription.subscription_id, result
-			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It holds for %s.', subscription.valid);
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It holds for %s.', subscription.valid), HINT = 'Give a date of these. Table meter.subscription has the one that holds on that date.';
 	END IF;
 	IF result < meter.closed_until(subscription.customer_id) THEN
 		RAISE EXCEPTION 'the period of % is closed for customer "%"', result, subscription.customer_id
-			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is closed until %s.', meter.closed_until(subscription.customer_id));
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is closed until %s.', meter.closed_until(subscription.customer_id)), HINT = format('Let it take effect on %s or later, or at the end of the period.', meter.closed_until(subscription.customer_id));
 	END IF;
 	RETURN result;
 END
@@ -426,7 +426,7 @@ BEGIN
 	FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'subscription % does not exist', find_subscription.subscription_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Table meter.subscription has them.';
 	END IF;
 	RETURN wanted;
 END
@@ -475,7 +475,7 @@ BEGIN
 	END LOOP;
 	IF since = until THEN
 		RAISE EXCEPTION 'subscription % ends on %', former.subscription_id, since
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'There is nothing left to change. Let it take effect earlier, or subscribe the customer anew.';
 	END IF;
 	UPDATE meter.subscription
 	SET valid = daterange(lower(former.valid), since)

@@ -738,7 +738,7 @@ BEGIN
 	PERFORM set_config('work_mem', current_setting('maintenance_work_mem'), true);
 	IF current_setting('transaction_isolation') <> 'read committed' THEN
 		RAISE EXCEPTION 'periods can be closed at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED, or CALL meter.close_periods() outside of a transaction.';
 	END IF;
 	/* Of whom close_periods never heard. Before the locks: it may have to wait for another one that adds them. */
 	INSERT INTO meter.billing_account (customer_id)
@@ -947,11 +947,11 @@ BEGIN
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 	IF batch_customers IS NULL OR batch_customers < 1 THEN
 		RAISE EXCEPTION 'a batch of % customers is none', coalesce(batch_customers::text, 'null')
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave batch_customers out for 2000.';
 	END IF;
 	IF upto IS NULL OR as_of IS NULL THEN
 		RAISE EXCEPTION 'periods cannot be closed upto a date, or as of an instant, that is null'
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave them out for all that is due now.';
 	END IF;
 	IF state IS NULL OR state NOT IN ('draft', 'final') THEN
 		RAISE EXCEPTION 'invoices cannot be written in state %', quote_nullable(state)
@@ -1020,7 +1020,7 @@ BEGIN
 	RETURNING invoice.finalized_at INTO since;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'invoice % is no draft', finalize_invoice.invoice_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Table meter.invoice has the drafts, by state.';
 	END IF;
 	RETURN since;
 END
@@ -1038,7 +1038,7 @@ DECLARE
 BEGIN
 	IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
 		RAISE EXCEPTION 'only a superuser can void an invoice'
-			USING ERRCODE = 'insufficient_privilege';
+			USING ERRCODE = 'insufficient_privilege', HINT = 'Usage that is corrected becomes an adjustment without that.';
 	END IF;
 	SELECT * INTO voided
 	FROM meter.invoice
@@ -1046,7 +1046,7 @@ BEGIN
 	FOR UPDATE;
 	IF NOT FOUND OR voided.state <> 'final' OR voided.kind <> 'invoice' THEN
 		RAISE EXCEPTION 'there is no final invoice %', void_invoice.invoice_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'A draft is deleted, and a credit note cannot be taken back.';
 	END IF;
 	/* Waits for one who is billing the customer. */
 	PERFORM FROM meter.billing_account WHERE customer_id = voided.customer_id FOR UPDATE;

@@ -59,3 +59,22 @@ SELECT meter.detach('request');
 DROP TABLE request;
 DROP OWNED BY regress_meter_upkeep;
 DROP ROLE regress_meter_upkeep;
+
+-- What is refused says what to type instead.
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+CALL meter.refresh(0);
+CALL meter.refresh_attached(batch_days => 0);
+CALL meter.refresh_attached(since => '2023-01-01');
+CALL meter.purge_events('2023-01-01', 0);
+CALL meter.close_periods(batch_customers => 0);
+SELECT meter.publish_plan('none');
+SELECT meter.cancel_subscription(999);
+SELECT meter.finalize_invoice(999);
+INSERT INTO meter.plan (plan, currency) VALUES ('p', 'USD');
+SELECT meter.subscribe('a', 'p', since => '2023-01-01', until => '2023-01-01');
+SELECT meter.subscribe('a', 'p', since => '2023-01-01', until => '2023-02-01') AS id \gset
+SELECT meter.change_plan(:id, 'p', effective => '2023-03-01');
+SELECT meter.change_plan(:id, 'p', effective => '2023-02-01');
+INSERT INTO meter.billing_account (customer_id, billed_until, closed_until) VALUES ('a', '2023-02-01', '2023-02-01');
+SELECT meter.change_plan(:id, 'p', effective => '2023-01-10');
