@@ -762,7 +762,8 @@ DECLARE
 	run bigint;
 	events bigint;
 BEGIN
-	/* No setting outlives a COMMIT, and the level is set before anything is evaluated. Inside of a transaction block it ends here. */
+	/* No setting outlives a COMMIT, and the level is set before anything is evaluated. */
+	PERFORM meter.refuse_transaction_block('meter.refresh');
 	COMMIT;
 	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);

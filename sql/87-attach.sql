@@ -580,6 +580,7 @@ DECLARE
 	problem text;
 BEGIN
 	/* As in meter.refresh: no setting outlives a COMMIT. */
+	PERFORM meter.refuse_transaction_block('meter.refresh_attached');
 	COMMIT;
 	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);

@@ -941,7 +941,8 @@ DECLARE
 	failed boolean;
 	failure text;
 BEGIN
-	/* As in meter.refresh: inside of a transaction block it ends here. */
+	/* As in meter.refresh. */
+	PERFORM meter.refuse_transaction_block('meter.close_periods');
 	COMMIT;
 	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);

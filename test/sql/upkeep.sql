@@ -78,3 +78,18 @@ SELECT meter.change_plan(:id, 'p', effective => '2023-03-01');
 SELECT meter.change_plan(:id, 'p', effective => '2023-02-01');
 INSERT INTO meter.billing_account (customer_id, billed_until, closed_until) VALUES ('a', '2023-02-01', '2023-02-01');
 SELECT meter.change_plan(:id, 'p', effective => '2023-01-10');
+-- Procedures that commit, in a transaction that is not theirs to end.
+BEGIN;
+CALL meter.refresh();
+ROLLBACK;
+BEGIN;
+CALL meter.refresh_attached();
+ROLLBACK;
+BEGIN;
+CALL meter.purge_events('2023-01-01');
+ROLLBACK;
+BEGIN;
+CALL meter.close_periods();
+ROLLBACK;
+-- A block of code is none.
+DO $$ BEGIN CALL meter.refresh(); COMMIT; CALL meter.refresh_attached(); END $$;
