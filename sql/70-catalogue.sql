@@ -9,6 +9,8 @@ CREATE TABLE meter.setting (
 		CONSTRAINT setting_grace_is_not_negative CHECK (grace >= '0'),
 	rounding text NOT NULL DEFAULT 'round'
 		CONSTRAINT setting_rounding_is_a_mode CHECK (rounding IN ('round', 'ceil', 'floor')),
+	issuer text
+		CONSTRAINT setting_issuer_is_not_empty CHECK (issuer <> ''),
 	builtin boolean NOT NULL DEFAULT false,
 	only_row boolean NOT NULL DEFAULT true
 		CONSTRAINT setting_has_one_row PRIMARY KEY
@@ -19,6 +21,7 @@ COMMENT ON COLUMN meter.setting.currency IS 'ISO 4217 code of the currency that 
 COMMENT ON COLUMN meter.setting.timezone IS 'Time zone, by its tzdata name, of a customer that has none of its own. Default UTC.';
 COMMENT ON COLUMN meter.setting.grace IS 'How long a billing period stays open for late events after its end. Default 1 day.';
 COMMENT ON COLUMN meter.setting.rounding IS 'round, ceil or floor: how a billed quantity is rounded where a metric rounds it and does not say how. Default round, which is half away from zero.';
+COMMENT ON COLUMN meter.setting.issuer IS 'Who issues the invoices, as finance tools are to show it. NULL: the database''s name.';
 COMMENT ON COLUMN meter.setting.builtin IS 'True while the row is as the extension made it; a change makes it false. Only then is it dumped.';
 COMMENT ON COLUMN meter.setting.only_row IS 'Always true: the table has one row.';
 
@@ -96,7 +99,7 @@ BEGIN
 	CASE TG_TABLE_NAME
 	WHEN 'setting' THEN
 		UPDATE meter.setting
-		SET currency = NEW.currency, timezone = NEW.timezone, grace = NEW.grace, rounding = NEW.rounding
+		SET currency = NEW.currency, timezone = NEW.timezone, grace = NEW.grace, rounding = NEW.rounding, issuer = NEW.issuer
 		WHERE builtin;
 	WHEN 'layer' THEN
 		UPDATE meter.layer

@@ -15,6 +15,11 @@ LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'meter_txid';
 COMMENT ON FUNCTION meter.txid() IS 'The number of the present transaction, as usage_event.txid has it: txid_epoch() above 48 bits of the full id of the top-level transaction, which gets one. An error on a standby.';
 
+CREATE FUNCTION meter.refuse_transaction_block(procedure text) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'meter_refuse_transaction_block';
+COMMENT ON FUNCTION meter.refuse_transaction_block(text) IS 'An error that names a procedure which commits, where its caller has begun a transaction (class 25).';
+
 CREATE FUNCTION meter.is_countable(usage meter.usage, sign smallint) RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'meter_is_countable';

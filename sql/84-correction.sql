@@ -58,10 +58,28 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION meter.reversal_id(text, text, bigint) IS 'The same where no other event of the customer has that id; else with ~ and the number of the operation behind it.';
 
-CREATE FUNCTION meter.replacement_id(event_id text, audit_id bigint) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN CASE WHEN octet_length(event_id) <= 950 THEN regexp_replace(event_id, '~[0-9]+$', '') ELSE md5(event_id) END || '~' || audit_id;
-COMMENT ON FUNCTION meter.replacement_id(text, bigint) IS 'The id of the event in the place of another one: its first id, ~ and the number of the operation. A very long id is its MD5.';
+CREATE FUNCTION meter.replacement_id(customer_id text, event_id text, audit_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	/* A sender may have ids of its own that end so: only what leads here is the first id. */
+	first_id text := regexp_replace(event_id, '~+[0-9]+$', '');
+	later text := nullif(first_id, event_id);
+BEGIN
+	WHILE later <> event_id LOOP
+		later := (SELECT correction.replacement FROM meter.correction WHERE correction.customer_id = customer_id AND correction.event_id = later);
+	END LOOP;
+	IF later IS NULL THEN
+		first_id := CASE WHEN octet_length(event_id) <= 950 THEN event_id ELSE md5(event_id) END;
+	END IF;
+	RETURN first_id
+		|| CASE WHEN EXISTS (SELECT FROM meter.usage_event AS taken WHERE taken.customer_id = customer_id AND taken.event_id = first_id || '~' || audit_id) THEN '~~' ELSE '~' END
+		|| audit_id;
+END
+$$;
+COMMENT ON FUNCTION meter.replacement_id(text, text, bigint) IS 'The id of the event in the place of another one: its first id, ~ (where another event of the customer has that id, ~~) and the number of the operation. A very long id is its MD5.';
 
 CREATE FUNCTION meter.present_event(customer_id text, event_id text) RETURNS meter.usage_event
 LANGUAGE plpgsql STABLE
@@ -201,7 +219,7 @@ BEGIN
 	INSERT INTO meter.audit_log (operation, customer_id, reason, detail)
 	VALUES ('amend', customer_id, reason, jsonb_build_object('event_id', present.event_id, 'changes', changes))
 	RETURNING audit_log.audit_id INTO operation;
-	amended.event_id := meter.replacement_id(present.event_id, operation);
+	amended.event_id := meter.replacement_id(present.customer_id, present.event_id, operation);
 	PERFORM meter.reverse_event(present, operation, amended.event_id);
 	PERFORM meter.check_day(amended.customer_id, amended.event_id, amended.occurred_at);
 	INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags)
@@ -233,7 +251,7 @@ BEGIN
 	INSERT INTO meter.audit_log (operation, customer_id, reason, detail)
 	VALUES ('resolve', customer_id, reason, jsonb_build_object('event_id', present.event_id, 'from', present.outcome, 'to', outcome))
 	RETURNING audit_log.audit_id INTO operation;
-	resolved := meter.replacement_id(present.event_id, operation);
+	resolved := meter.replacement_id(present.customer_id, present.event_id, operation);
 	PERFORM meter.reverse_event(present, operation, resolved);
 	INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, user_id, workflow_id, tags)
 	VALUES (present.customer_id, resolved, present.occurred_at, present.item, present.usage, present.action, present.variant, outcome, present.request_class, present.user_id, present.workflow_id, present.tags);
@@ -364,7 +382,7 @@ BEGIN
 
 	WITH restored AS (
 		UPDATE meter.correction
-		SET replacement = meter.replacement_id(event_id, restoring), restored_by = restoring
+		SET replacement = meter.replacement_id(correction.customer_id, correction.event_id, restoring), restored_by = restoring
 		WHERE correction.audit_id = restore_events.audit_id
 			AND restored_by IS NULL
 		RETURNING customer_id, event_id, replacement

@@ -424,6 +424,8 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
 DECLARE
+	/* The caller has it; before anything is read, for one that has not. */
+	locked CONSTANT boolean := meter.lock_usage_daily();
 	marks CONSTANT bigint[] := ARRAY(SELECT mark_id FROM meter.usage_mark);
 BEGIN
 	/* A restored horizon holds from here on. Nobody is waited for: next time will do. */
@@ -485,6 +487,8 @@ SET work_mem = '4MB'
 SET enable_mergejoin = off
 AS $$
 DECLARE
+	/* The caller has it; before anything is read, for one that has not. */
+	locked CONSTANT boolean := meter.lock_usage_daily();
 	rolled_up CONSTANT int8multirange := (SELECT range_agg(int8range(epoch::bigint << 48, consumed)) FROM meter.usage_watermark);
 	horizon CONSTANT date := (SELECT latest.horizon FROM meter.horizon AS latest);
 	counted bigint;
@@ -580,6 +584,8 @@ SET enable_mergejoin = off
 SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
+	/* The caller has it; before anything is read, for one that has not. */
+	locked CONSTANT boolean := meter.lock_usage_daily();
 	counted bigint;
 BEGIN
 	/*
@@ -756,13 +762,14 @@ DECLARE
 	run bigint;
 	events bigint;
 BEGIN
-	/* No setting outlives a COMMIT, and the level is set before anything is evaluated. Inside of a transaction block it ends here. */
+	/* No setting outlives a COMMIT, and the level is set before anything is evaluated. */
+	PERFORM meter.refuse_transaction_block('meter.refresh');
 	COMMIT;
 	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 	IF batch_events IS NULL OR batch_events < 1 THEN
 		RAISE EXCEPTION 'a batch of % events is none', coalesce(batch_events::text, 'null')
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave batch_events out for 1000000.';
 	END IF;
 	IF NOT meter.lock_usage_daily(wait => false) THEN
 		RETURN;

@@ -271,7 +271,7 @@ DECLARE
 BEGIN
 	IF NOT pg_has_role((SELECT relowner FROM pg_class WHERE oid = 'meter.attached_row'::regclass), 'USAGE') THEN
 		RAISE EXCEPTION 'only the owner of the extension and superusers can attach a table'
-			USING ERRCODE = 'insufficient_privilege';
+			USING ERRCODE = 'insufficient_privilege', HINT = 'What is attached is read with the owner''s rights. Ask the owner to attach it.';
 	END IF;
 	IF current_setting('transaction_isolation') <> 'read committed' THEN
 		RAISE EXCEPTION 'a table can be attached at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
@@ -297,7 +297,7 @@ BEGIN
 	END IF;
 	IF attach.window_days IS NULL OR attach.window_days NOT BETWEEN 0 AND 3650 THEN
 		RAISE EXCEPTION 'a window of % days is not one of 0 to 3650', coalesce(attach.window_days::text, 'null')
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'It is for how many days rows may still come late or change, such as 7.';
 	END IF;
 
 	attached.name := coalesce(attach.name, left(regexp_replace(lower(source.relname::text), '[^a-z0-9_]+', '_', 'g'), 50));
@@ -496,6 +496,22 @@ $$;
 COMMENT ON FUNCTION meter.roll_up_attached(text, date) IS 'Rolls up the rows of an attachment from before a UTC date that are not rolled up, and returns how many of them are left out, as no events can be made of them. Waits for another one that does the same.';
 REVOKE ALL ON FUNCTION meter.roll_up_attached(text, date) FROM PUBLIC;
 
+CREATE FUNCTION meter.first_attached_date(name text) RETURNS date
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (
+		SELECT timezone('UTC', min(event.occurred_at))::date
+		FROM meter.attached_row AS event
+		WHERE event.attachment = first_attached_date.name
+			AND event.occurred_at >= '1970-01-01 00:00:00+00'
+			AND event.occurred_at < '10000-01-01 00:00:00+00');
+END
+$$;
+COMMENT ON FUNCTION meter.first_attached_date(text) IS 'The UTC date of an attachment''s first row.';
+REVOKE ALL ON FUNCTION meter.first_attached_date(text) FROM PUBLIC;
+
 CREATE FUNCTION meter.unroll_attached(name text, since date) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -564,16 +580,17 @@ DECLARE
 	problem text;
 BEGIN
 	/* As in meter.refresh: no setting outlives a COMMIT. */
+	PERFORM meter.refuse_transaction_block('meter.refresh_attached');
 	COMMIT;
 	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 	IF batch_days IS NULL OR batch_days < 1 THEN
 		RAISE EXCEPTION 'a batch of % days is none', coalesce(batch_days::text, 'null')
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave batch_days out for 31.';
 	END IF;
 	IF since IS NOT NULL AND refresh_attached.name IS NULL THEN
 		RAISE EXCEPTION 'since needs the name of an attachment'
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Table meter.attachment has the names. One at a time is rolled up anew.';
 	END IF;
 	names := ARRAY(
 		SELECT attachment.name
@@ -601,7 +618,7 @@ BEGIN
 		left_out := 0;
 		BEGIN
 			IF state.rolled_up_until IS NULL THEN
-				state.rolled_up_until := (SELECT pg_catalog.timezone('UTC', min(event.occurred_at))::date FROM meter.attached_row AS event WHERE event.attachment = one AND event.occurred_at >= '1970-01-01 00:00:00+00' AND event.occurred_at < '10000-01-01 00:00:00+00');
+				state.rolled_up_until := meter.first_attached_date(one);
 			END IF;
 		EXCEPTION WHEN OTHERS THEN
 			problem := SQLERRM;

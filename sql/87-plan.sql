@@ -316,7 +316,7 @@ BEGIN
 	FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'plan "%" has no version %', publish_plan.plan, publish_plan.version
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Table meter.plan has the versions.';
 	END IF;
 	IF published.published_at IS NULL THEN
 		published.published_at := clock_timestamp();
@@ -328,7 +328,7 @@ BEGIN
 	RETURN published.published_at;
 END
 $$;
-COMMENT ON FUNCTION meter.publish_plan(text, integer) IS 'Puts a version of a plan in use: it can be subscribed to, and never again be changed. Returns since when it is. The first subscription does the same.';
+COMMENT ON FUNCTION meter.publish_plan(text, integer) IS 'Puts a version of a plan in use: it can be subscribed to, and never again be changed. Returns since when it is. The first subscription does the same. What meter.plan_problem lists of it is warned of.';
 REVOKE ALL ON FUNCTION meter.publish_plan(text, integer) FROM PUBLIC;
 
 CREATE FUNCTION meter.charges_pool(plan text, version integer, credit_type text, of_pool text, pool text) RETURNS boolean
@@ -424,4 +424,31 @@ WHERE NOT EXISTS (
 		SELECT FROM meter.plan
 		WHERE plan.plan = plan_item.plan
 			AND plan.version = plan_item.version);
-COMMENT ON VIEW meter.plan_problem IS 'What in plans leads nowhere, and would leave something unbilled: unknown metrics, seats, items, terms and cards, and cost in another currency; or bill it twice. Empty is well. Look here before a version is published.';
+COMMENT ON VIEW meter.plan_problem IS 'What in plans leads nowhere, and would leave something unbilled: unknown metrics, seats, items, terms and cards, and cost in another currency; or bill it twice. Empty is well. Look here before a version is published, which warns of what is here.';
+
+/* With the owner's rights: whoever subscribes a customer need not see metrics and cards. */
+CREATE FUNCTION meter.warn_of_plan() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	found record;
+BEGIN
+	FOR found IN
+		SELECT problem.plan_item, problem.problem
+		FROM meter.plan_problem AS problem
+		WHERE problem.plan = NEW.plan
+			AND problem.version = NEW.version
+		ORDER BY problem.plan_item COLLATE "C", problem.problem COLLATE "C"
+	LOOP
+		RAISE WARNING 'plan "%" version % is in use from now on, and its item "%" has a problem: %', NEW.plan, NEW.version, found.plan_item, found.problem
+			USING HINT = 'The version cannot be changed any more. Roll back and mend it, or add what it names and is not there, or make a new version and move subscriptions by meter.migrate_subscriptions.';
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.warn_of_plan() IS 'Trigger of meter.plan: warns of each row of meter.plan_problem of a version that is put in use.';
+REVOKE ALL ON FUNCTION meter.warn_of_plan() FROM PUBLIC;
+CREATE TRIGGER warn_published AFTER UPDATE ON meter.plan
+	FOR EACH ROW WHEN (OLD.published_at IS NULL AND NEW.published_at IS NOT NULL) EXECUTE FUNCTION meter.warn_of_plan();

@@ -357,7 +357,7 @@ DECLARE
 BEGIN
 	IF subscribe.until <= first THEN
 		RAISE EXCEPTION 'a subscription cannot begin on % and end before %', first, subscribe.until
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Give since, or a later until, the first date that it does not hold for.';
 	END IF;
 	INSERT INTO meter.subscription (customer_id, family, plan, version, valid, anchor, price_since, trial_until)
 	VALUES (subscribe.customer_id, wanted.family, wanted.plan, wanted.version, daterange(first, subscribe.until), coalesce(subscribe.anchor, wanted.anchor, trial, first), first, trial)
@@ -367,6 +367,20 @@ END
 $$;
 COMMENT ON FUNCTION meter.subscribe(text, text, integer, date, date, date) IS 'Subscribes a customer to a version of a plan (default the newest), from a date (default today in the customer''s zone) until before another (default for ever), with periods counted from anchor (default the plan''s, or the trial''s end, or the start). Returns the subscription_id. A customer has one plan of a family at a time: another is an error (class 23).';
 
+CREATE FUNCTION meter.check_effective(effective text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF effective IN ('today', 'period_end') OR effective ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' AND effective::date IS NOT NULL THEN
+		RETURN;
+	END IF;
+	RAISE EXCEPTION 'it cannot take effect at %', quote_nullable(effective)
+		USING ERRCODE = 'invalid_parameter_value', HINT = 'Say period_end, today or a date, as 2026-09-23.';
+END
+$$;
+COMMENT ON FUNCTION meter.check_effective(text) IS 'Refuses what is neither period_end, nor today, nor a date as text.';
+
 CREATE FUNCTION meter.effective_date(subscription meter.subscription, every interval, effective text, as_of timestamptz) RETURNS date
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -375,24 +389,22 @@ DECLARE
 	today CONSTANT date := meter.customer_date(subscription.customer_id, as_of);
 	result date;
 BEGIN
-	CASE
-	WHEN effective = 'today' THEN
+	PERFORM meter.check_effective(effective);
+	CASE effective
+	WHEN 'today' THEN
 		result := today;
-	WHEN effective = 'period_end' THEN
+	WHEN 'period_end' THEN
 		result := upper(meter.period(greatest(today, lower(subscription.valid)), subscription.anchor, every));
-	WHEN effective ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN
-		result := effective::date;
 	ELSE
-		RAISE EXCEPTION 'it cannot take effect at %', quote_nullable(effective)
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Say period_end, today or a date, as 2026-09-23.';
+		result := effective::date;
 	END CASE;
 	IF isempty(subscription.valid) OR result < lower(subscription.valid) OR result > upper(subscription.valid) THEN
 		RAISE EXCEPTION 'subscription % does not hold on %', subscription.subscription_id, result
-			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It holds for %s.', subscription.valid);
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It holds for %s.', subscription.valid), HINT = 'Give a date of these. Table meter.subscription has the one that holds on that date.';
 	END IF;
 	IF result < meter.closed_until(subscription.customer_id) THEN
 		RAISE EXCEPTION 'the period of % is closed for customer "%"', result, subscription.customer_id
-			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is closed until %s.', meter.closed_until(subscription.customer_id));
+			USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is closed until %s.', meter.closed_until(subscription.customer_id)), HINT = format('Let it take effect on %s or later, or at the end of the period.', meter.closed_until(subscription.customer_id));
 	END IF;
 	RETURN result;
 END
@@ -414,7 +426,7 @@ BEGIN
 	FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'subscription % does not exist', find_subscription.subscription_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Table meter.subscription has them.';
 	END IF;
 	RETURN wanted;
 END
@@ -463,7 +475,7 @@ BEGIN
 	END LOOP;
 	IF since = until THEN
 		RAISE EXCEPTION 'subscription % ends on %', former.subscription_id, since
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'There is nothing left to change. Let it take effect earlier, or subscribe the customer anew.';
 	END IF;
 	UPDATE meter.subscription
 	SET valid = daterange(lower(former.valid), since)

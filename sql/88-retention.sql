@@ -309,7 +309,8 @@ DECLARE
 	run bigint;
 	events bigint;
 BEGIN
-	/* As in meter.refresh: no setting outlives a COMMIT, and inside of a transaction block it ends here. */
+	/* As in meter.refresh: no setting outlives a COMMIT. */
+	PERFORM meter.refuse_transaction_block('meter.purge_events');
 	COMMIT;
 	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);

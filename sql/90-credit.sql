@@ -15,7 +15,7 @@ CREATE TABLE meter.credit_grant (
 	credit_type text NOT NULL DEFAULT 'credit'
 		CONSTRAINT credit_grant_credit_type_has_1_to_255_bytes CHECK (octet_length(credit_type) BETWEEN 1 AND 255),
 	kind text NOT NULL
-		CONSTRAINT credit_grant_kind_is_known CHECK (kind IN ('allotment', 'purchase', 'promotion', 'refund')),
+		CONSTRAINT credit_grant_kind_is_allotment_purchase_promotion_or_refund CHECK (kind IN ('allotment', 'purchase', 'promotion', 'refund')),
 	amount numeric NOT NULL
 		CONSTRAINT credit_grant_amount_is_positive CHECK (amount > 0)
 		CONSTRAINT credit_grant_amount_is_in_range CHECK (amount <= 1000000000000000000)

@@ -646,7 +646,7 @@ COMMENT ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, inte
 REVOKE ALL ON FUNCTION meter.rate_lines(text[], date[], date[], boolean, text, integer, meter.usage_daily[]) FROM PUBLIC;
 
 CREATE FUNCTION meter.preview_migration(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, as_of timestamptz DEFAULT now())
-	RETURNS TABLE (customer_id text, subscription_id bigint, of_version integer, currency text, period daterange, present_amount numeric, future_amount numeric, difference numeric, problems bigint, present_currency text)
+	RETURNS TABLE (customer_id text, subscription_id bigint, of_version integer, currency text, period daterange, present_amount numeric, future_amount numeric, difference numeric, problems bigint, present_currency text, problem text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -656,6 +656,7 @@ DECLARE
 	ids bigint[];
 	names text[];
 	days date[];
+	failure text;
 BEGIN
 	/* The last period that is complete, or else the first one. */
 	WITH moved AS (
@@ -678,39 +679,61 @@ BEGIN
 	INTO ids, names, days
 	FROM last;
 
+	/* All amounts are there before the first row is returned: what fails has returned none. */
 	RETURN QUERY
-	WITH line AS (
-		SELECT line.*, false AS future
+	WITH line AS MATERIALIZED (
+		SELECT line.*, meter.round_money(line.amount, line.currency) AS rounded, false AS future
 		FROM meter.rate_lines(names, days, days) AS line
 		UNION ALL
-		SELECT line.*, true
+		SELECT line.*, meter.round_money(line.amount, line.currency), true
 		FROM meter.rate_lines(names, days, days, false, wanted.plan, wanted.version) AS line
+	), billed AS (
+		SELECT
+			line.subscription_id,
+			(array_agg(line.period) FILTER (WHERE NOT line.future))[1] AS period,
+			trim_scale(coalesce(sum(line.rounded) FILTER (WHERE NOT line.future), 0)) AS present_amount,
+			trim_scale(coalesce(sum(line.rounded) FILTER (WHERE line.future), 0)) AS future_amount,
+			count(line.problem) FILTER (WHERE line.future) AS problems,
+			string_agg(format('%s: %s', line.plan_item, line.problem), '; ' ORDER BY line.position, line.plan_item, line.line_group) FILTER (WHERE line.future AND line.problem IS NOT NULL) AS problem
+		FROM line
+		WHERE line.subscription_id = ANY (ids)
+		GROUP BY line.subscription_id
 	)
 	SELECT
-		line.customer_id, line.subscription_id,
-		min(subscription.version), wanted.currency,
-		(array_agg(line.period) FILTER (WHERE NOT line.future))[1],
-		coalesce(trim_scale(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE NOT line.future)), 0),
-		coalesce(trim_scale(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE line.future)), 0),
-		CASE WHEN min(former.currency) = wanted.currency THEN
-			trim_scale(coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE line.future), 0) - coalesce(sum(meter.round_money(line.amount, line.currency)) FILTER (WHERE NOT line.future), 0))
-		END,
-		count(line.problem) FILTER (WHERE line.future),
-		min(former.currency)
-	FROM line
-	JOIN meter.subscription ON subscription.subscription_id = line.subscription_id
-	JOIN meter.plan AS former
-		ON former.plan = subscription.plan
-		AND former.version = subscription.version
-	WHERE line.subscription_id = ANY (ids)
-	GROUP BY line.customer_id, line.subscription_id
-	ORDER BY line.customer_id, line.subscription_id;
+		subscription.customer_id, subscription.subscription_id, subscription.version, wanted.currency,
+		billed.period, billed.present_amount, billed.future_amount,
+		CASE WHEN former.currency = wanted.currency THEN trim_scale(billed.future_amount - billed.present_amount) END,
+		billed.problems, former.currency, billed.problem
+	FROM billed
+	JOIN meter.subscription USING (subscription_id)
+	JOIN meter.plan AS former USING (plan, version)
+	ORDER BY subscription.customer_id, subscription.subscription_id;
+/* Somebody in it is in trouble: by halves, down to who it is, so that the others are shown. */
+EXCEPTION WHEN OTHERS THEN
+	failure := SQLERRM;
+	names := ARRAY(SELECT DISTINCT name FROM unnest(names) AS name ORDER BY name);
+	IF cardinality(names) > 1 THEN
+		RETURN QUERY
+		SELECT preview.*
+		FROM (VALUES (names[: cardinality(names) / 2]), (names[cardinality(names) / 2 + 1 :])) AS half (customers)
+		CROSS JOIN LATERAL meter.preview_migration(preview_migration.plan, preview_migration.to_version, preview_migration.from_version, half.customers, preview_migration.as_of) AS preview
+		ORDER BY preview.customer_id, preview.subscription_id;
+	ELSIF cardinality(names) = 0 THEN
+		RAISE;
+	ELSE
+		RETURN QUERY
+		SELECT subscription.customer_id, subscription.subscription_id, subscription.version, wanted.currency, NULL::daterange, NULL::numeric, NULL::numeric, NULL::numeric, NULL::bigint, former.currency, failure
+		FROM meter.subscription
+		JOIN meter.plan AS former USING (plan, version)
+		WHERE subscription.subscription_id = ANY (ids)
+		ORDER BY subscription.customer_id, subscription.subscription_id;
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION meter.preview_migration(text, integer, integer, text[], timestamptz) IS 'What each subscription to a plan would have been billed by another version of it, beside what it was: of its last complete period, or of its first one where none is. Of those on from_version and of customers, where these are said. problems counts lines that the new version has no price for. present_amount is in present_currency, future_amount in currency; where these differ, difference is NULL. Changes nothing.';
+COMMENT ON FUNCTION meter.preview_migration(text, integer, integer, text[], timestamptz) IS 'What each subscription to a plan would have been billed by another version of it, beside what it was: of its last complete period, or of its first one where none is. Of those on from_version and of customers, where these are said. problems counts lines that the new version has no price for. present_amount is in present_currency, future_amount in currency; where these differ, difference is NULL. problem says what keeps the new version from a price, by plan item; of a customer that cannot be rated at all it is the error, and the amounts are NULL: the others are shown all the same. Changes nothing.';
 
 CREATE FUNCTION meter.migrate_subscriptions(plan text, to_version integer, from_version integer DEFAULT NULL, customers text[] DEFAULT NULL, effective text DEFAULT 'period_end', as_of timestamptz DEFAULT now())
-	RETURNS TABLE (customer_id text, subscription_id bigint, new_subscription_id bigint, since date)
+	RETURNS TABLE (customer_id text, subscription_id bigint, new_subscription_id bigint, since date, problem text)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -718,6 +741,7 @@ AS $$
 DECLARE
 	wanted CONSTANT meter.plan := meter.find_plan(migrate_subscriptions.plan, migrate_subscriptions.to_version);
 BEGIN
+	PERFORM meter.check_effective(migrate_subscriptions.effective);
 	FOR customer_id, subscription_id IN
 		SELECT subscription.customer_id, subscription.subscription_id
 		FROM meter.subscription
@@ -730,7 +754,15 @@ BEGIN
 			AND upper_inf(subscription.valid)
 		ORDER BY subscription.customer_id, subscription.subscription_id
 	LOOP
-		new_subscription_id := meter.change_plan(migrate_subscriptions.subscription_id, wanted.plan, wanted.version, effective, as_of);
+		problem := NULL;
+		BEGIN
+			new_subscription_id := meter.change_plan(migrate_subscriptions.subscription_id, wanted.plan, wanted.version, effective, as_of);
+		EXCEPTION WHEN OTHERS THEN
+			new_subscription_id := NULL;
+			problem := SQLERRM;
+			RAISE WARNING 'subscription % of customer "%" was not moved: %', subscription_id, customer_id, problem
+				USING HINT = 'It stays where it was, and the others are moved. Once it can be, call this again.';
+		END;
 		SELECT lower(subscription.valid) INTO since
 		FROM meter.subscription
 		WHERE subscription.subscription_id = migrate_subscriptions.new_subscription_id;
@@ -738,5 +770,5 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz) IS 'Moves the subscriptions to a plan to another version of it, by meter.change_plan, effective at the end of their periods (period_end, the default), today or on a date: all, or those on from_version and of customers. Ones that end, or that a scheduled change ends, stay. meter.preview_migration shows what it comes to.';
+COMMENT ON FUNCTION meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz) IS 'Moves the subscriptions to a plan to another version of it, by meter.change_plan, effective at the end of their periods (period_end, the default), today or on a date: all, or those on from_version and of customers. Ones that end, or that a scheduled change ends, stay. One that cannot be moved, as its customer is closed past the date, is warned of, and has a row with the problem and without a new_subscription_id; the others are moved. meter.preview_migration shows what it comes to.';
 REVOKE ALL ON FUNCTION meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz) FROM PUBLIC;

@@ -87,7 +87,7 @@ COMMENT ON COLUMN meter.invoice_line.subscription_id IS 'The subscription.';
 COMMENT ON COLUMN meter.invoice_line.period_start IS 'The first date of the period, or part of one.';
 COMMENT ON COLUMN meter.invoice_line.plan_item IS 'The plan''s item.';
 COMMENT ON COLUMN meter.invoice_line.line_group IS 'The value of the item''s dimension that has a tariff of its own; empty where there is none.';
-COMMENT ON COLUMN meter.invoice_line.revision IS 'How many lines the key had before.';
+COMMENT ON COLUMN meter.invoice_line.revision IS '0 for the key''s first line, and one more for each after it.';
 COMMENT ON COLUMN meter.invoice_line.counted IS 'False: of a credit note that leaves the key invoiced, so that it is not billed again.';
 COMMENT ON COLUMN meter.invoice_line.adjustment IS 'Whether the key, or its period, was invoiced before: what came late or was corrected.';
 COMMENT ON COLUMN meter.invoice_line.plan IS 'The plan.';
@@ -121,7 +121,7 @@ CREATE TABLE meter.money_credit (
 	reason text
 );
 CREATE INDEX money_credit_customer_id_idx ON meter.money_credit (customer_id);
-COMMENT ON TABLE meter.money_credit IS 'Credits in money, such as goodwill or a payment in advance. Invoices with a date in valid take them, the one that ends first, first; what is left stays. To end one, give valid an end.';
+COMMENT ON TABLE meter.money_credit IS 'Credits in money, such as goodwill or a payment in advance. Invoices with a date in valid take them, the one that ends first, first; what is left stays. To end one, give valid an end. It cannot be lowered below what invoices took of it.';
 COMMENT ON COLUMN meter.money_credit.credit_id IS 'A number to name the credit by.';
 COMMENT ON COLUMN meter.money_credit.customer_id IS 'The customer.';
 COMMENT ON COLUMN meter.money_credit.currency IS 'ISO 4217 code of its currency. Only invoices in it take it.';
@@ -134,13 +134,15 @@ CREATE TABLE meter.money_credit_use (
 	invoice_id bigint NOT NULL,
 	amount numeric NOT NULL
 		CONSTRAINT money_credit_use_amount_is_positive CHECK (amount > 0),
+	added_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (credit_id, invoice_id)
 );
 CREATE INDEX money_credit_use_invoice_id_idx ON meter.money_credit_use (invoice_id);
-COMMENT ON TABLE meter.money_credit_use IS 'Which invoice took how much of which credit in money. What a void invoice took is there again.';
+COMMENT ON TABLE meter.money_credit_use IS 'Which invoice took how much of which credit in money. What a void invoice took is there again. Those of a final invoice cannot be changed by anybody.';
 COMMENT ON COLUMN meter.money_credit_use.credit_id IS 'The credit.';
 COMMENT ON COLUMN meter.money_credit_use.invoice_id IS 'The invoice.';
 COMMENT ON COLUMN meter.money_credit_use.amount IS 'How much.';
+COMMENT ON COLUMN meter.money_credit_use.added_at IS 'When it was written. Nobody writes it.';
 
 CREATE VIEW meter.money_credit_balance AS
 SELECT
@@ -277,6 +279,94 @@ CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.invoice_line
 CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.invoice
 	FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_invoice_lines();
 
+CREATE FUNCTION meter.keep_credit_use() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	kept record;
+BEGIN
+	CASE TG_OP
+	WHEN 'INSERT' THEN
+		SELECT invoice_id, state INTO kept
+		FROM meter.invoice
+		WHERE invoice_id = NEW.invoice_id
+			AND finalized_at < NEW.added_at;
+	WHEN 'UPDATE' THEN
+		SELECT invoice_id, state INTO kept
+		FROM meter.invoice
+		WHERE invoice_id IN (OLD.invoice_id, NEW.invoice_id)
+			AND state <> 'draft'
+		LIMIT 1;
+	WHEN 'DELETE' THEN
+		SELECT invoice_id, state INTO kept
+		FROM meter.invoice
+		WHERE invoice_id = OLD.invoice_id
+			AND state <> 'draft';
+	WHEN 'TRUNCATE' THEN
+		SELECT invoice_id, state INTO kept
+		FROM meter.money_credit_use
+		JOIN meter.invoice USING (invoice_id)
+		WHERE state <> 'draft'
+		LIMIT 1;
+	END CASE;
+	IF FOUND THEN
+		RAISE EXCEPTION 'invoice % is %, and what it took of credits in money cannot be changed', kept.invoice_id, kept.state
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'meter.void_invoice, a superuser''s, writes a credit note and gives it back.';
+	END IF;
+	RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+END
+$$;
+COMMENT ON FUNCTION meter.keep_credit_use() IS 'Trigger of meter.money_credit_use: refuses to add, change or delete what an invoice that is final or void took. One that a dump brings back is older than the invoice''s being final.';
+
+CREATE TRIGGER keep_use BEFORE INSERT OR UPDATE OR DELETE ON meter.money_credit_use
+	FOR EACH ROW EXECUTE FUNCTION meter.keep_credit_use();
+CREATE TRIGGER keep_truncated BEFORE TRUNCATE ON meter.money_credit_use
+	FOR EACH STATEMENT EXECUTE FUNCTION meter.keep_credit_use();
+
+CREATE FUNCTION meter.keep_money_credit() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	used numeric;
+BEGIN
+	IF TG_OP = 'UPDATE' AND meter.is_erasure(TG_RELID, to_jsonb(OLD), to_jsonb(NEW)) THEN
+		RETURN NEW;
+	END IF;
+	/* Waits for one who is billing the customer. */
+	PERFORM FROM meter.billing_account WHERE customer_id = OLD.customer_id FOR UPDATE;
+	used := (SELECT balance.used FROM meter.money_credit_balance AS balance WHERE balance.credit_id = OLD.credit_id);
+	IF TG_OP = 'DELETE' THEN
+		IF used > 0 THEN
+			RAISE EXCEPTION 'credit % cannot be deleted: invoices took % of it', OLD.credit_id, used
+				USING ERRCODE = 'invalid_parameter_value', HINT = 'To end it, give valid an end.';
+		END IF;
+		RETURN OLD;
+	END IF;
+	IF NEW.amount < used THEN
+		RAISE EXCEPTION 'credit % cannot be %: invoices took % of it', OLD.credit_id, NEW.amount, used
+			USING ERRCODE = 'invalid_parameter_value', HINT = format('It can be lowered to %s. To end it, give valid an end.', used);
+	END IF;
+	IF used > 0 AND (NEW.credit_id, NEW.customer_id, NEW.currency) IS DISTINCT FROM (OLD.credit_id, OLD.customer_id, OLD.currency) THEN
+		RAISE EXCEPTION 'credit % cannot go to another customer or currency: invoices took % of it', OLD.credit_id, used
+			USING ERRCODE = 'invalid_parameter_value', HINT = format('Lower it to %s, and give the rest as another one.', used);
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION meter.keep_money_credit() IS 'Trigger of meter.money_credit: refuses to lower one below what invoices took of it, and to delete or give away one of which they took anything.';
+REVOKE ALL ON FUNCTION meter.keep_credit_use(), meter.keep_money_credit() FROM PUBLIC;
+
+CREATE TRIGGER keep_deleted BEFORE DELETE ON meter.money_credit
+	FOR EACH ROW EXECUTE FUNCTION meter.keep_money_credit();
+CREATE TRIGGER keep_updated BEFORE UPDATE ON meter.money_credit
+	FOR EACH ROW
+	WHEN ((OLD.credit_id, OLD.customer_id, OLD.currency, OLD.amount) IS DISTINCT FROM (NEW.credit_id, NEW.customer_id, NEW.currency, NEW.amount))
+	EXECUTE FUNCTION meter.keep_money_credit();
+
 /* Lines without their invoice would count as invoiced for ever. */
 CREATE FUNCTION meter.discard_invoice() RETURNS trigger
 LANGUAGE plpgsql
@@ -344,7 +434,6 @@ BEGIN
 		SELECT
 			line.subscription_id, line.period_start, line.plan_item, line.line_group, reach.since,
 			coalesce(trim_scale(sum(line.amount) FILTER (WHERE line.counted)), 0) AS amount,
-			count(*)::integer AS revision,
 			max(line.revision) AS last_revision
 		FROM meter.invoice_line AS line
 		JOIN reach USING (customer_id)
@@ -367,7 +456,7 @@ BEGIN
 		rated.period, rated.whole, rated.plan_item, rated.kind, rated.line_group, rated.position, rated.description,
 		rated.service, rated.due,
 		rated.metric, rated.measured, rated.included, rated.quantity, rated.tariff,
-		rated.amount, rated.rated_amount, coalesce(invoiced.amount, 0), trim_scale(rated.rated_amount - coalesce(invoiced.amount, 0)), coalesce(invoiced.revision, 0), rated.problem
+		rated.amount, rated.rated_amount, coalesce(invoiced.amount, 0), trim_scale(rated.rated_amount - coalesce(invoiced.amount, 0)), coalesce(invoiced.last_revision + 1, 0), rated.problem
 	FROM rated
 	LEFT JOIN invoiced
 		ON invoiced.subscription_id = rated.subscription_id
@@ -381,7 +470,7 @@ BEGIN
 		line.period, NULL, line.plan_item, line.kind, line.line_group, 0, line.description,
 		line.service, NULL,
 		line.metric, NULL, NULL, NULL, NULL,
-		0, 0, vanished.amount, -vanished.amount, vanished.revision, NULL
+		0, 0, vanished.amount, -vanished.amount, vanished.last_revision + 1, NULL
 	FROM vanished
 	JOIN meter.invoice_line AS line
 		ON line.subscription_id = vanished.subscription_id
@@ -404,9 +493,10 @@ END
 $$;
 COMMENT ON FUNCTION meter.due_lines(text[], date[], date[], boolean, meter.usage_daily[]) IS 'The lines of meter.rate_lines with what was invoiced for the key of each: amount is what is left to invoice, and negative where it was too much. Keys that were invoiced and are charged no more are there with nothing rated, and without a due date.';
 
-/* In PL/pgSQL for its plan, which is kept: planning it takes longer than running it. */
+/* In PL/pgSQL for its plan, which is kept: planning it takes longer than running it. With the owner's rights as meter.preview_lines. */
 CREATE FUNCTION meter.open_since(customer_id text, tail meter.usage_daily[] DEFAULT NULL) RETURNS date
 LANGUAGE plpgsql STABLE
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -425,6 +515,7 @@ END
 $$;
 COMMENT ON FUNCTION meter.open_since(text, meter.usage_daily[]) IS 'The date from which a customer''s periods are to be rated: until when it is billed, or what came late since. -infinity: it was never billed. tail is what the roll-up lacks of it, where the caller has read it.';
 
+/* With the owner's rights, as whoever may see what customers will be billed need not see events, rates and plans. */
 CREATE FUNCTION meter.preview_lines(customer_id text, as_of timestamptz DEFAULT now())
 	RETURNS TABLE (
 		subscription_id bigint, plan text, version integer, currency text,
@@ -433,6 +524,7 @@ CREATE FUNCTION meter.preview_lines(customer_id text, as_of timestamptz DEFAULT 
 		metric text, measured numeric, included numeric, quantity numeric, tariff meter.tariff,
 		exact_amount numeric, rated_amount numeric, invoiced numeric, amount numeric, problem text)
 LANGUAGE plpgsql STABLE
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 AS $$
@@ -646,7 +738,7 @@ BEGIN
 	PERFORM set_config('work_mem', current_setting('maintenance_work_mem'), true);
 	IF current_setting('transaction_isolation') <> 'read committed' THEN
 		RAISE EXCEPTION 'periods can be closed at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED, or CALL meter.close_periods() outside of a transaction.';
 	END IF;
 	/* Of whom close_periods never heard. Before the locks: it may have to wait for another one that adds them. */
 	INSERT INTO meter.billing_account (customer_id)
@@ -849,17 +941,18 @@ DECLARE
 	failed boolean;
 	failure text;
 BEGIN
-	/* As in meter.refresh: inside of a transaction block it ends here. */
+	/* As in meter.refresh. */
+	PERFORM meter.refuse_transaction_block('meter.close_periods');
 	COMMIT;
 	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 	IF batch_customers IS NULL OR batch_customers < 1 THEN
 		RAISE EXCEPTION 'a batch of % customers is none', coalesce(batch_customers::text, 'null')
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave batch_customers out for 2000.';
 	END IF;
 	IF upto IS NULL OR as_of IS NULL THEN
 		RAISE EXCEPTION 'periods cannot be closed upto a date, or as of an instant, that is null'
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave them out for all that is due now.';
 	END IF;
 	IF state IS NULL OR state NOT IN ('draft', 'final') THEN
 		RAISE EXCEPTION 'invoices cannot be written in state %', quote_nullable(state)
@@ -928,7 +1021,7 @@ BEGIN
 	RETURNING invoice.finalized_at INTO since;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'invoice % is no draft', finalize_invoice.invoice_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Table meter.invoice has the drafts, by state.';
 	END IF;
 	RETURN since;
 END
@@ -946,7 +1039,7 @@ DECLARE
 BEGIN
 	IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
 		RAISE EXCEPTION 'only a superuser can void an invoice'
-			USING ERRCODE = 'insufficient_privilege';
+			USING ERRCODE = 'insufficient_privilege', HINT = 'Usage that is corrected becomes an adjustment without that.';
 	END IF;
 	SELECT * INTO voided
 	FROM meter.invoice
@@ -954,7 +1047,7 @@ BEGIN
 	FOR UPDATE;
 	IF NOT FOUND OR voided.state <> 'final' OR voided.kind <> 'invoice' THEN
 		RAISE EXCEPTION 'there is no final invoice %', void_invoice.invoice_id
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'A draft is deleted, and a credit note cannot be taken back.';
 	END IF;
 	/* Waits for one who is billing the customer. */
 	PERFORM FROM meter.billing_account WHERE customer_id = voided.customer_id FOR UPDATE;
@@ -965,7 +1058,7 @@ BEGIN
 	INSERT INTO meter.invoice_line (invoice_id, line_number, customer_id, subscription_id, period_start, plan_item, line_group, revision, counted, adjustment, plan, version, kind, description, period, service, metric, measured, included, quantity, tariff, exact_amount, rated_amount, amount)
 	SELECT
 		note, line.line_number, line.customer_id, line.subscription_id, line.period_start, line.plan_item, line.line_group,
-		(SELECT count(*) FROM meter.invoice_line AS former WHERE former.subscription_id = line.subscription_id AND former.period_start = line.period_start AND former.plan_item = line.plan_item AND former.line_group = line.line_group),
+		(SELECT max(former.revision) + 1 FROM meter.invoice_line AS former WHERE former.subscription_id = line.subscription_id AND former.period_start = line.period_start AND former.plan_item = line.plan_item AND former.line_group = line.line_group),
 		void_invoice.rebill, true, line.plan, line.version, line.kind, line.description, line.period, line.service, line.metric, line.measured, line.included, line.quantity, line.tariff, line.exact_amount, line.rated_amount, -line.amount
 	FROM meter.invoice_line AS line
 	WHERE line.invoice_id = voided.invoice_id;
@@ -1106,7 +1199,7 @@ BEGIN
 	EXECUTE format('GRANT INSERT, UPDATE, DELETE ON meter.subscription, meter.subscription_seat, meter.subscription_override, meter.billing_account, meter.invoice_mark, meter.billing_problem TO %s', role);
 	EXECUTE format('GRANT INSERT, UPDATE ON meter.invoice, meter.invoice_line, meter.money_credit, meter.money_credit_use TO %s', role);
 	EXECUTE format('GRANT INSERT (job, total), UPDATE (state, done, updated_at) ON meter.job TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.subscribe(text, text, integer, date, date, date), meter.find_subscription(bigint), meter.change_plan(bigint, text, integer, text, timestamptz), meter.cancel_subscription(bigint, text, timestamptz), meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz), meter.credit_overage(text[], text[], daterange[]), meter.billable_events(text[], timestamptz, timestamptz, boolean), meter.customer_tail(text[]), meter.billable_tail(text[], meter.usage_daily[]), meter.rate_lines(text[], date[], date[], boolean, text, integer, meter.usage_daily[]), meter.due_lines(text[], date[], date[], boolean, meter.usage_daily[]), meter.open_since(text, meter.usage_daily[]), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.pay_by_credit(bigint[]), meter.line_events(text, daterange, text, integer, text, text), meter.explain(bigint, integer), meter.explain_text(bigint, integer, boolean), meter.open_lines() TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.subscribe(text, text, integer, date, date, date), meter.find_subscription(bigint), meter.change_plan(bigint, text, integer, text, timestamptz), meter.cancel_subscription(bigint, text, timestamptz), meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz), meter.credit_overage(text[], text[], daterange[]), meter.billable_events(text[], timestamptz, timestamptz, boolean), meter.customer_tail(text[]), meter.billable_tail(text[], meter.usage_daily[]), meter.rate_lines(text[], date[], date[], boolean, text, integer, meter.usage_daily[]), meter.due_lines(text[], date[], date[], boolean, meter.usage_daily[]), meter.open_since(text, meter.usage_daily[]), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.pay_by_credit(bigint[]), meter.line_events(text, daterange, text, integer, text, text), meter.line_terms(meter.invoice_line), meter.charged_before(meter.invoice_line, text[], text[]), meter.explain(bigint, integer), meter.explain_text(bigint, integer, boolean), meter.open_lines() TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON PROCEDURE meter.close_periods(date, timestamptz, integer, text) TO %s', role);
 END
 $$;

@@ -81,6 +81,74 @@ END
 $$;
 COMMENT ON FUNCTION meter.line_events(text, daterange, text, integer, text, text) IS 'The events that a plan item''s metric measures for a customer in a period, with the part of the quantity that each brings, in order. The parts add up to the quantity, but for the last digit of a time_weighted one. An event whose cost has no rate brings NULL. Reads all of them.';
 
+CREATE FUNCTION meter.line_terms(line meter.invoice_line) RETURNS TABLE (percent numeric, quantity numeric, unit_amount numeric, cycle daterange, days integer, cycle_days integer, part numeric, applies_to text[], in_term boolean)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT
+		coalesce(override.percent, CASE WHEN override.amount IS NULL THEN item.percent END),
+		priced.quantity,
+		priced.amount,
+		cycle.cycle,
+		CASE WHEN item.prorated THEN upper(line.service) - lower(line.service) END,
+		CASE WHEN item.prorated THEN upper(cycle.cycle) - lower(cycle.cycle) END,
+		CASE WHEN item.prorated THEN meter.prorate(meter.prorate(priced.amount, 0, priced.quantity, 1), line.service, cycle.cycle) ELSE meter.prorate(priced.amount, 0, priced.quantity, 1) END,
+		item.applies_to,
+		item.term
+	FROM meter.plan_item AS item
+	JOIN meter.plan
+		ON plan.plan = item.plan
+		AND plan.version = item.version
+	JOIN meter.subscription ON subscription.subscription_id = line.subscription_id
+	LEFT JOIN meter.subscription_override AS override
+		ON override.subscription_id = line.subscription_id
+		AND override.plan_item = line.plan_item
+		AND override.valid @> line.period_start
+	CROSS JOIN LATERAL (
+		SELECT
+			meter.prorate(
+				meter.prorate(
+					coalesce(override.amount, item.amount), 0,
+					CASE WHEN item.escalator <> 0 THEN meter.compound(item.escalator, greatest(0, meter.period_number(line.period_start, subscription.price_since, interval '1 year'))::integer) ELSE 1 END, 1),
+				0,
+				CASE
+					WHEN item.index_card IS NULL THEN 1
+					ELSE meter.index_factor(item.index_card, item.index_item, item.index_unit, item.index_variant, item.index_per, item.index_base, item.index_share, meter.customer_date_start(line.customer_id, line.period_start))
+				END, 1) AS amount,
+			CASE item.kind WHEN 'fee' THEN coalesce(override.quantity, item.quantity, 1) ELSE 1 END AS quantity
+	) AS priced
+	CROSS JOIN LATERAL (
+		SELECT CASE
+			WHEN item.kind = 'commitment' AND item.term THEN meter.period(line.period_start, subscription.anchor, plan.term)
+			WHEN item.kind = 'fee' AND item.every IS NOT NULL THEN meter.period(CASE item.timing WHEN 'advance' THEN line.period_start ELSE upper(line.period) - 1 END, subscription.anchor, item.every)
+			ELSE meter.period(line.period_start, subscription.anchor, plan.every)
+		END AS cycle
+	) AS cycle
+	WHERE item.plan = line.plan
+		AND item.version = line.version
+		AND item.plan_item = line.plan_item;
+END;
+COMMENT ON FUNCTION meter.line_terms(meter.invoice_line) IS 'What was agreed of a fee, commitment, discount or cap that a line charges, as it stands now: percent; unit_amount with its rises and index, by quantity; cycle, the whole that it is for; where it is prorated, the line''s days of those; and part, what that comes to. The arithmetic is that of meter.rate_lines.';
+
+CREATE FUNCTION meter.charged_before(line meter.invoice_line, applies_to text[], kinds text[]) RETURNS numeric
+LANGUAGE sql STABLE
+RETURN (
+	SELECT coalesce(sum(charged.rated_amount), 0)
+	FROM meter.invoice_line AS charged
+	WHERE charged.subscription_id = line.subscription_id
+		AND charged.period_start = line.period_start
+		AND charged.kind <> ALL (kinds)
+		AND (applies_to IS NULL OR charged.plan_item = ANY (applies_to))
+		AND charged.invoice_id <= line.invoice_id
+		AND NOT EXISTS (
+			SELECT FROM meter.invoice_line AS later
+			WHERE later.subscription_id = charged.subscription_id
+				AND later.period_start = charged.period_start
+				AND later.plan_item = charged.plan_item
+				AND later.line_group = charged.line_group
+				AND later.revision > charged.revision
+				AND later.invoice_id <= line.invoice_id));
+COMMENT ON FUNCTION meter.charged_before(meter.invoice_line, text[], text[]) IS 'What the period of a line was rated at when the line was written, by the lines of plan items (NULL: all) and not of kinds.';
+
 CREATE FUNCTION meter.explain(invoice_id bigint, line_number integer)
 	RETURNS TABLE (section text, day date, event_id text, occurred_at timestamptz, item text, events bigint, quantity numeric, price numeric, per numeric, amount numeric, note text)
 LANGUAGE plpgsql STABLE
@@ -92,6 +160,10 @@ DECLARE
 	priced meter.plan_item;
 	currency text;
 	shared numeric;
+	terms record;
+	formula text;
+	base numeric;
+	reckoned numeric;
 BEGIN
 	SELECT stored.* INTO line
 	FROM meter.invoice_line AS stored
@@ -99,7 +171,7 @@ BEGIN
 		AND stored.line_number = explain.line_number;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'invoice % has no line %', explain.invoice_id, explain.line_number
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Table meter.invoice_line has the lines.';
 	END IF;
 	SELECT invoice.currency INTO currency FROM meter.invoice WHERE invoice.invoice_id = line.invoice_id;
 	SELECT item.* INTO priced
@@ -138,6 +210,47 @@ BEGIN
 				WHEN 'tier' THEN format('from %s to %s', part."from", coalesce(part.up_to::text, 'any')) || CASE WHEN part.fee <> 0 THEN format(', fee %s', part.fee) ELSE '' END
 			END
 		FROM meter.charge_lines(line.tariff, line.quantity) AS part;
+	ELSIF line.kind IN ('fee', 'commitment', 'discount', 'cap') THEN
+		SELECT * INTO terms FROM meter.line_terms(line);
+		formula := concat_ws(' x ', CASE WHEN terms.quantity <> 1 THEN trim_scale(terms.quantity)::text END, trim_scale(terms.unit_amount)::text, CASE WHEN terms.days <> terms.cycle_days THEN format('%s of %s days', terms.days, terms.cycle_days) END);
+		CASE line.kind
+		WHEN 'fee' THEN
+			reckoned := terms.part;
+			RETURN QUERY SELECT 'fee', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, terms.quantity, trim_scale(terms.unit_amount), NULL::numeric, trim_scale(terms.part), formula WHERE reckoned = line.exact_amount;
+		WHEN 'commitment' THEN
+			/* What was charged is what the line does not fill up. */
+			reckoned := CASE WHEN line.exact_amount > 0 THEN line.exact_amount END;
+			base := meter.round_money(terms.part, currency);
+			RETURN QUERY
+			SELECT fact.*
+			FROM (VALUES
+				('commitment', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, NULL::numeric, NULL::numeric, NULL::numeric, trim_scale(base), nullif(concat_ws(', ', CASE WHEN terms.days <> terms.cycle_days THEN formula END, CASE WHEN terms.in_term THEN format('for the term %s to %s', lower(terms.cycle), upper(terms.cycle) - 1) END), '')),
+				('charged', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, trim_scale(line.exact_amount - base), NULL)
+			) AS fact
+			WHERE reckoned IS NOT NULL;
+		WHEN 'discount' THEN
+			base := meter.charged_before(line, terms.applies_to, '{discount,cap}');
+			reckoned := -meter.round_money(CASE WHEN terms.percent IS NOT NULL THEN meter.prorate(base, 0, terms.percent, 100) ELSE least(terms.part, base) END, currency);
+			RETURN QUERY VALUES (
+				'base', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, trim_scale(base), trim_scale(terms.percent), CASE WHEN terms.percent IS NOT NULL THEN 100::numeric END, trim_scale(reckoned),
+				CASE WHEN terms.percent IS NOT NULL THEN format('%s%% of %s', trim_scale(terms.percent), trim_scale(base)) ELSE format('%s off %s', formula, trim_scale(base)) END);
+		WHEN 'cap' THEN
+			base := meter.charged_before(line, NULL, '{cap}');
+			reckoned := -greatest(0, base - meter.round_money(terms.part, currency));
+			RETURN QUERY VALUES
+				('charged', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, NULL::numeric, NULL::numeric, NULL::numeric, trim_scale(base), NULL::text),
+				('cap', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, trim_scale(meter.round_money(terms.part, currency)), CASE WHEN terms.days <> terms.cycle_days THEN formula END);
+		END CASE;
+		IF reckoned IS DISTINCT FROM line.exact_amount THEN
+			RETURN QUERY VALUES (
+				'since', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, NULL::numeric, NULL::numeric, NULL::numeric, NULL::numeric,
+				CASE
+					WHEN line.kind IN ('discount', 'cap') AND line.exact_amount <> 0 THEN 'no more than other discounts and caps left to take'
+					WHEN line.kind = 'commitment' AND line.exact_amount = 0 THEN 'it is reached, or not charged any more'
+					WHEN line.exact_amount = 0 THEN 'it is not charged any more'
+					ELSE 'what was agreed has changed after the line was written'
+				END);
+		END IF;
 	END IF;
 
 	/* The days and the events, each with its share of the exact amount. */
@@ -193,7 +306,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION meter.explain(bigint, integer) IS 'Why a line of an invoice is what it is, a row a fact. section says which: line; measured and included, or of credits covered, the quantity; tier, discount, maximum and minimum, how the tariff charged it, adding up to exact; seats, their number over time; day and event, what the quantity is made of, each with its share by quantity of the exact amount, which add up to it exactly; since, what came or went after the line was written; exact and rounded, the amount; invoiced, what was invoiced for the same before. Reads the customer''s events of the period.';
+COMMENT ON FUNCTION meter.explain(bigint, integer) IS 'Why a line of an invoice is what it is, a row a fact. section says which: line; measured and included, or of credits covered, the quantity; tier, discount, maximum and minimum, how the tariff charged it, adding up to exact; seats, their number over time; fee, its amount with the days that it is for; commitment, the minimum spend, and charged, what was charged towards it, adding up to exact; base, what a discount is of; charged and cap, of what was charged what is the most; day and event, what the quantity is made of, each with its share by quantity of the exact amount, which add up to it exactly; since, what came, went or changed after the line was written, or why it is another amount than that; exact and rounded, the amount; invoiced, what was invoiced for the same before. Reads the customer''s events of the period.';
 
 CREATE FUNCTION meter.explain_text(invoice_id bigint, line_number integer, events boolean DEFAULT false) RETURNS text
 LANGUAGE sql STABLE
@@ -202,13 +315,18 @@ BEGIN ATOMIC
 		CASE fact.section
 			WHEN 'line' THEN fact.note || CASE WHEN fact.item IS NULL THEN '' ELSE ' (' || fact.item || ')' END
 			WHEN 'measured' THEN '  measured: ' || fact.quantity || ' ' || fact.note
-			WHEN 'included' THEN '  included: ' || fact.quantity
-			WHEN 'covered' THEN '  covered by credits: ' || fact.quantity
+			WHEN 'included' THEN '  included: ' || -fact.quantity
+			WHEN 'covered' THEN '  covered by credits: ' || -fact.quantity
+			WHEN 'fee' THEN '  ' || CASE WHEN fact.note = fact.amount::text THEN 'fee: ' ELSE fact.note || ' = ' END || fact.amount
+			WHEN 'commitment' THEN '  minimum: ' || fact.amount || coalesce(' (' || fact.note || ')', '')
+			WHEN 'base' THEN '  ' || fact.note || ' = ' || fact.amount
+			WHEN 'charged' THEN CASE stored.kind WHEN 'commitment' THEN '  less charged: ' || -fact.amount ELSE '  charged: ' || fact.amount END
+			WHEN 'cap' THEN '  at most: ' || fact.amount || coalesce(' (' || fact.note || ')', '')
 			WHEN 'seats' THEN '  from ' || fact.day || ', ' || fact.note || ': ' || fact.quantity || ' seats'
 			WHEN 'tier' THEN '  ' || fact.note || ': ' || fact.quantity || ' at ' || fact.price || CASE WHEN fact.per = 1 THEN '' ELSE ' per ' || fact.per END || ' = ' || fact.amount
 			WHEN 'day' THEN '  ' || fact.day || coalesce(' ' || fact.item, '') || ': ' || fact.quantity || ' in ' || fact.events || ' events = ' || fact.amount
 			WHEN 'event' THEN '    ' || fact.event_id || ': ' || fact.quantity || ' = ' || fact.amount
-			WHEN 'since' THEN '  later: ' || fact.quantity
+			WHEN 'since' THEN '  ' || coalesce('later: ' || fact.quantity, fact.note)
 			WHEN 'exact' THEN '  exact amount: ' || fact.amount
 			WHEN 'rounded' THEN '  amount: ' || fact.amount || ' ' || fact.note
 			WHEN 'invoiced' THEN '  invoiced before: ' || -fact.amount || ', this line: ' || stored.amount
@@ -216,11 +334,12 @@ BEGIN ATOMIC
 		END,
 		E'\n' ORDER BY fact.place)
 	FROM ROWS FROM (meter.explain(explain_text.invoice_id, explain_text.line_number)) WITH ORDINALITY AS fact (section, day, event_id, occurred_at, item, events, quantity, price, per, amount, note, place)
-	JOIN meter.invoice_line AS stored
+	/* LEFT, so that a line which does not exist is asked for, and refused. */
+	LEFT JOIN meter.invoice_line AS stored
 		ON stored.invoice_id = explain_text.invoice_id
 		AND stored.line_number = explain_text.line_number
 	WHERE explain_text.events
 		OR fact.section <> 'event';
 END;
-COMMENT ON FUNCTION meter.explain_text(bigint, integer, boolean) IS 'meter.explain as a text to send to the customer: the line, its quantity, how the tariff charged it, its days, and with events each event; then the exact amount, and what is invoiced.';
-REVOKE ALL ON FUNCTION meter.line_events(text, daterange, text, integer, text, text), meter.explain(bigint, integer), meter.explain_text(bigint, integer, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION meter.explain_text(bigint, integer, boolean) IS 'meter.explain as a text to send to the customer: the line, its quantity, how the tariff charged it, its days, and with events each event; then the exact amount, and what is invoiced. A line that does not exist is an error.';
+REVOKE ALL ON FUNCTION meter.line_events(text, daterange, text, integer, text, text), meter.line_terms(meter.invoice_line), meter.charged_before(meter.invoice_line, text[], text[]), meter.explain(bigint, integer), meter.explain_text(bigint, integer, boolean) FROM PUBLIC;

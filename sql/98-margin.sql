@@ -446,7 +446,7 @@ RETURN CASE
 	WHEN kind IN ('usage', 'percentage', 'cost_plus') THEN 'usage'
 	ELSE kind
 END;
-COMMENT ON FUNCTION meter.revenue_kind(text, numeric, numeric, meter.tariff) IS 'What a plan''s item of a kind brings: fee, of fees and seats; overage, of credits, and of usage of which some is included or free; usage, of any other, and of a tariff that has a fee of its own; else the kind itself: commitment, discount or cap. The other arguments are quantity, per_seat and tariff of meter.plan_item.';
+COMMENT ON FUNCTION meter.revenue_kind(text, numeric, numeric, meter.tariff) IS 'What a plan''s item of a kind brings: fee, of fees and seats; overage, of credits, and of usage of which some is included or free; usage, of any other, and of a tariff that has a fee of its own; else the kind itself: commitment, discount or cap. The other arguments are quantity, per_seat and tariff of meter.plan_item, or of the subscription''s override.';
 
 /*
  * All customers at once, as each by itself would read the tail of the roll-up anew. Where
@@ -607,7 +607,7 @@ SELECT
 	line.customer_id,
 	line.service,
 	invoice.invoice_date,
-	meter.revenue_kind(line.kind, item.quantity, item.per_seat, item.tariff),
+	meter.revenue_kind(line.kind, coalesce(override.quantity, item.quantity), item.per_seat, coalesce(override.tariff, item.tariff)),
 	line.amount,
 	invoice.currency,
 	'meter',
@@ -618,13 +618,17 @@ LEFT JOIN meter.plan_item AS item
 	ON item.plan = line.plan
 	AND item.version = line.version
 	AND item.plan_item = line.plan_item
+LEFT JOIN meter.subscription_override AS override
+	ON override.subscription_id = line.subscription_id
+	AND override.plan_item = line.plan_item
+	AND override.valid @> line.period_start
 WHERE line.amount <> 0
 UNION ALL
 SELECT
 	line.customer_id,
 	CASE WHEN line.metric IS NOT NULL AND lower(line.service) <= reporting.today THEN line.service * daterange(NULL, reporting.today + 1) ELSE line.service END,
 	coalesce(line.due, reporting.today),
-	meter.revenue_kind(line.kind, item.quantity, item.per_seat, item.tariff),
+	meter.revenue_kind(line.kind, coalesce(override.quantity, item.quantity), item.per_seat, coalesce(override.tariff, item.tariff)),
 	line.amount,
 	line.currency,
 	'meter',
@@ -635,6 +639,10 @@ LEFT JOIN meter.plan_item AS item
 	ON item.plan = line.plan
 	AND item.version = line.version
 	AND item.plan_item = line.plan_item
+LEFT JOIN meter.subscription_override AS override
+	ON override.subscription_id = line.subscription_id
+	AND override.plan_item = line.plan_item
+	AND override.valid @> lower(line.period)
 WHERE line.amount IS DISTINCT FROM 0
 UNION ALL
 SELECT customer_id, daterange(revenue_date, revenue_date + 1), revenue_date, 'credits', amount, currency, 'meter', false

@@ -914,10 +914,12 @@ BEGIN
 				'customer_cost', 'customer_action_cost', 'action_cost', 'workflow_cost', 'user_cost', 'cache_saving', 'shared_cost', 'shared_cost_weight', 'shared_cost_allocation', 'customer_shared_cost',
 				'provider_bill', 'provider_usage', 'provider_reconciliation', 'provider_bill_allocation', 'revenue', 'revenue_source', 'revenue_line', 'credit_grant', 'credit_ledger', 'credit_balance', 'credit_lot_balance', 'credit_revenue', 'credit_problem', 'top_up_due', 'revenue_problem', 'customer_revenue',
 				'margin_part', 'margin_of_customer', 'customer_margin', 'plan_margin', 'segment_margin', 'monthly_margin', 'customer_item_margin', 'item_margin', 'customer_action_margin', 'action_margin',
-				'cost_spread', 'cost_variance_by_month', 'cost_budget', 'pricing_threshold', 'item_allowance', 'allowance_spread', 'used_allowance', 'signal_base', 'pricing_signal', 'focus_cost_and_usage', 'unpriced_usage', 'unknown_name')
+				'cost_spread', 'cost_variance_by_month', 'cost_budget', 'pricing_threshold', 'item_allowance', 'allowance_spread', 'used_allowance', 'signal_base', 'pricing_signal', 'focus_cost_and_usage', 'unpriced_usage', 'unknown_name',
+				'invoice', 'invoice_line', 'billed_line', 'money_credit_balance', 'billing_period', 'invoice_preview', 'period_usage', 'allowance_use', 'period_problem', 'customer_zone_span')
 	), role);
 	EXECUTE format('GRANT SELECT (timezone, currency) ON meter.setting TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.open_lines() TO %s', role);
+	EXECUTE format('GRANT SELECT (plan, version, kind, credit_type, pool) ON meter.plan_item TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.open_lines(), meter.preview_lines(text, timestamptz), meter.open_since(text, meter.usage_daily[]) TO %s', role);
 	/* Compiling a report takes many times as long as running it. */
 	EXECUTE format('ALTER ROLE %s SET jit = off', role);
 	FOR attached IN SELECT kind, relation FROM meter.revenue_source LOOP
@@ -931,5 +933,5 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION meter.allow_reporting(regrole) IS 'Grants a role what it takes to read every report, and nothing to write: the views, the previews of bills, what their functions read as the caller, and the attached revenue (call it again after attaching more). It also sets jit to off for the role, as compiling reports takes longer than running them. The role sees neither the events nor the rates.';
+COMMENT ON FUNCTION meter.allow_reporting(regrole) IS 'Grants a role what it takes to read every report, and nothing to write: the views, invoices with their lines, the previews and problems of bills, what their functions read as the caller, and the attached revenue (call it again after attaching more). It also sets jit to off for the role, as compiling reports takes longer than running them. The role sees neither the events nor the rates; of what was agreed it sees what invoices and their previews say.';
 REVOKE ALL ON FUNCTION meter.allow_reporting(regrole) FROM PUBLIC;

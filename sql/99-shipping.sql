@@ -171,6 +171,11 @@ WHERE destination.shape = 'stripe'
 	AND (external.customer_id IS NULL OR external.external_id IS NOT NULL);
 COMMENT ON VIEW meter.stripe_invoice_item IS 'The lines of meter.billed_line for destinations of shape stripe, as the parameters of POST /v1/invoiceitems: customer, amount in minor units, negative too, currency, description, discountable (false: discounts are lines), period as unix times, metadata of strings. Ship it with header Idempotency-Key. problem: why it cannot be shipped.';
 
+CREATE FUNCTION meter.utc_text(at timestamptz) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN to_char(timezone('UTC', at), 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+COMMENT ON FUNCTION meter.utc_text(timestamptz) IS 'An instant as 2025-01-31T23:00:00Z, whatever the session''s time zone.';
+
 CREATE VIEW meter.lago_fee AS
 SELECT
 	destination.destination, line.customer_id, line.invoice_id, line.line_number, line.invoice_date, line.idempotency_key,
@@ -181,8 +186,8 @@ SELECT
 		'amount_currency', line.currency,
 		'precise_amount', line.amount::text,
 		'units', coalesce(line.quantity, 1)::text,
-		'from_date', to_char(timezone('UTC', meter.customer_date_start(line.customer_id, lower(line.service))), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-		'to_date', to_char(timezone('UTC', meter.customer_date_start(line.customer_id, upper(line.service)) - interval '1 second'), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+		'from_date', meter.utc_text(meter.customer_date_start(line.customer_id, lower(line.service))),
+		'to_date', meter.utc_text(meter.customer_date_start(line.customer_id, upper(line.service)) - interval '1 second'),
 		'item', jsonb_build_object(
 			'type', CASE
 				WHEN line.kind = 'fee' THEN 'subscription'
@@ -270,9 +275,93 @@ SELECT
 	"ChargePeriodStart" AS charge_period_start,
 	'meter-' || encode(sha256(convert_to(jsonb_build_array(
 		"SubAccountId", extract(epoch FROM "ChargePeriodStart")::bigint, "SkuId", "SkuMeter", coalesce("SkuPriceId", "ChargeDescription"), "x_Unpriced")::text, 'UTF8')), 'hex') AS idempotency_key,
-	to_jsonb(charge) AS payload
+	to_jsonb(charge) || jsonb_build_object(
+		'BillingPeriodStart', meter.utc_text("BillingPeriodStart"), 'BillingPeriodEnd', meter.utc_text("BillingPeriodEnd"),
+		'ChargePeriodStart', meter.utc_text("ChargePeriodStart"), 'ChargePeriodEnd', meter.utc_text("ChargePeriodEnd")) AS payload
 FROM meter.focus_cost_and_usage AS charge;
 COMMENT ON VIEW meter.focus_charge IS 'The rows of meter.focus_cost_and_usage as jsonb, each with a key: a row that late usage changes keeps its key, so that it takes the former one''s place. They are for files and warehouses, not for the outbox. Limit it to a customer.';
+
+CREATE VIEW meter.focus_invoice_line AS
+SELECT
+	line.customer_id, line.invoice_id, line.line_number, line.invoice_date, line.idempotency_key,
+	jsonb_build_object(
+		'BilledCost', trim_scale(line.amount),
+		'BillingAccountId', line.customer_id,
+		'BillingAccountName', coalesce(customer.name, line.customer_id),
+		'BillingAccountType', 'Customer',
+		'BillingCurrency', line.currency,
+		'BillingPeriodEnd', meter.utc_text(meter.customer_date_start(line.customer_id, upper(coalesce(billing.period, line.service)))),
+		'BillingPeriodStart', meter.utc_text(meter.customer_date_start(line.customer_id, lower(coalesce(billing.period, line.service)))),
+		'ChargeCategory', charge.category,
+		'ChargeClass', charge.class,
+		'ChargeDescription', line.description,
+		'ChargeFrequency', CASE
+			WHEN charge.category = 'Usage' THEN 'Usage-Based'
+			WHEN line.kind = 'money_credit' THEN 'One-Time'
+			ELSE 'Recurring'
+		END,
+		'ChargePeriodEnd', meter.utc_text(meter.customer_date_start(line.customer_id, upper(line.service))),
+		'ChargePeriodStart', meter.utc_text(meter.customer_date_start(line.customer_id, lower(line.service))),
+		'ConsumedQuantity', CASE WHEN charge.category = 'Usage' THEN trim_scale(stored.measured) END,
+		'ConsumedUnit', CASE WHEN charge.category = 'Usage' AND stored.measured IS NOT NULL THEN charge.unit END,
+		'ContractedCost', trim_scale(line.amount),
+		'EffectiveCost', trim_scale(line.amount),
+		'InvoiceId', line.invoice_id::text,
+		'InvoiceIssuerName', issuer.name,
+		'ListCost', trim_scale(line.amount),
+		'PricingCategory', CASE WHEN charge.category IN ('Usage', 'Purchase') THEN 'Standard' END,
+		'PricingQuantity', trim_scale(charge.quantity),
+		'PricingUnit', CASE WHEN charge.quantity IS NOT NULL THEN charge.unit END,
+		'ProviderName', issuer.name,
+		'PublisherName', issuer.name,
+		'ServiceCategory', 'Other',
+		'ServiceName', coalesce(line.plan, issuer.name),
+		'ServiceSubcategory', 'Other (Other)',
+		'SkuId', line.plan || '/' || line.plan_item,
+		'SkuMeter', CASE WHEN charge.category = 'Usage' THEN line.metric END,
+		'SubAccountId', line.subscription_id::text,
+		'SubAccountName', CASE WHEN line.subscription_id IS NOT NULL THEN line.plan || ' ' || line.version END,
+		'SubAccountType', CASE WHEN line.subscription_id IS NOT NULL THEN 'Subscription' END,
+		'Tags', jsonb_strip_nulls(jsonb_build_object('segment', customer.segment)),
+		'x_Document', line.document,
+		'x_Kind', line.kind,
+		'x_LineGroup', nullif(line.line_group, ''),
+		'x_LineNumber', line.line_number,
+		'x_PlanItem', line.plan_item,
+		'x_Tariff', stored.tariff::text,
+		'x_TaxCode', line.tax_code) AS payload
+FROM meter.billed_line AS line
+CROSS JOIN LATERAL (SELECT coalesce((SELECT setting.issuer FROM meter.setting), current_database()) AS name) AS issuer
+JOIN meter.invoice USING (invoice_id)
+LEFT JOIN meter.invoice_line AS stored
+	ON stored.invoice_id = line.invoice_id
+	AND stored.line_number = line.line_number
+LEFT JOIN meter.customer ON customer.customer_id = line.customer_id
+LEFT JOIN meter.metric ON metric.metric = line.metric
+/* One of an invoice, a credit note's that of what it takes back: the last that had ended, or of what is paid in advance alone the one that began. */
+LEFT JOIN LATERAL (
+	SELECT period_line.period
+	FROM meter.invoice_line AS period_line
+	WHERE period_line.invoice_id = coalesce(invoice.credits, invoice.invoice_id)
+	ORDER BY period_line.adjustment, upper(period_line.period) <= line.invoice_date DESC, period_line.period DESC
+	LIMIT 1
+) AS billing ON true
+CROSS JOIN LATERAL (
+	SELECT
+		named.category,
+		CASE WHEN line.document = 'credit_note' OR line.adjustment THEN 'Correction' END AS class,
+		CASE WHEN named.category IN ('Usage', 'Purchase') THEN coalesce(line.quantity, 1) END AS quantity,
+		coalesce(meter.focus_unit(coalesce(metric.unit, line.metric)), CASE line.kind WHEN 'seat' THEN 'Seats' ELSE 'Units' END) AS unit
+	FROM (
+		SELECT CASE
+			WHEN line.kind IN ('usage', 'credit', 'cost_plus', 'percentage') THEN 'Usage'
+			WHEN line.kind IN ('fee', 'seat', 'commitment') THEN 'Purchase'
+			WHEN line.kind = 'money_credit' THEN 'Credit'
+			ELSE 'Adjustment'
+		END AS category
+	) AS named
+) AS charge;
+COMMENT ON VIEW meter.focus_invoice_line IS 'The lines of meter.billed_line by the columns of FinOps FOCUS 1.2, as jsonb: what the customer is charged, as meter.focus_charge is what it costs. BilledCost is the line''s amount, and adds up over an InvoiceId to what is left to pay; the other costs are the same, as discounts, caps and credits are rows of their own (Adjustment, and Credit for credits in money). Usage, credits and cost plus are Usage; fees, seats and commitments Purchase. Adjustments and credit notes have ChargeClass Correction. A BillingPeriod is the invoice''s, a ChargePeriod what the line is for, both in the customer''s days. There are no unit prices, as tiers have more than one: x_Tariff is the tariff. InvoiceIssuerName is meter.setting.issuer. They are for files and warehouses, not for the outbox; what a row charges never changes.';
 
 CREATE FUNCTION meter.find_destination(destination text) RETURNS meter.destination
 LANGUAGE plpgsql STABLE

@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "common/hashfn.h"
+#include "utils/builtins.h"
 
 #define TXID_BITS 48
 
@@ -51,4 +52,18 @@ meter_txid(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("transaction id " UINT64_FORMAT " has more than %d bits", id, TXID_BITS)));
 	PG_RETURN_INT64(txid_epoch() << TXID_BITS | (int64) id);
+}
+
+/* Refuses a procedure that commits where the caller has begun a transaction, which it could not end. */
+PG_FUNCTION_INFO_V1(meter_refuse_transaction_block);
+Datum
+meter_refuse_transaction_block(PG_FUNCTION_ARGS)
+{
+	if (IsTransactionBlock())
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("%s cannot run inside a transaction block",
+							   text_to_cstring(PG_GETARG_TEXT_PP(0))),
+						errhint("It commits by itself. CALL it outside of BEGIN and COMMIT, as a "
+								"statement of its own.")));
+	PG_RETURN_VOID();
 }

@@ -40,3 +40,38 @@ SELECT reason, remaining FROM meter.money_credit_balance JOIN meter.money_credit
 CALL meter.close_periods(as_of => '2026-02-05 00:00+00');
 SELECT kind, state, total, paid_by_credit FROM meter.invoice WHERE customer_id = 'p' ORDER BY invoice_id;
 SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'k' AND plan_item = 'kilo';
+
+-- What a final invoice took of a credit stays, whoever asks; a draft's is let go with it.
+CREATE ROLE regress_meter_biller;
+SELECT meter.allow_billing('regress_meter_biller');
+SET ROLE regress_meter_biller;
+UPDATE meter.money_credit_use SET amount = 0.01 WHERE invoice_id = (SELECT max(invoice_id) FROM meter.invoice WHERE customer_id = 'p');
+INSERT INTO meter.money_credit_use (credit_id, invoice_id, amount) SELECT min(credit_id), (SELECT min(invoice_id) FROM meter.invoice WHERE state = 'final'), 1 FROM meter.money_credit;
+RESET ROLE;
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+DELETE FROM meter.money_credit_use;
+TRUNCATE meter.money_credit_use;
+-- Nor can a credit be less than what was used of it, or another's.
+SELECT credit_id, amount, used FROM meter.money_credit_balance WHERE customer_id = 'p' AND used > 0 ORDER BY credit_id LIMIT 1 \gset
+SELECT :amount AS amount, :used AS used;
+UPDATE meter.money_credit SET amount = 0.01 WHERE credit_id = :credit_id;
+UPDATE meter.money_credit SET customer_id = 'k' WHERE credit_id = :credit_id;
+DELETE FROM meter.money_credit WHERE credit_id = :credit_id;
+UPDATE meter.money_credit SET amount = :used, reason = 'no more' WHERE credit_id = :credit_id;
+SELECT remaining FROM meter.money_credit_balance WHERE credit_id = :credit_id;
+\set VERBOSITY terse
+-- An erasure names another customer, and takes nothing away.
+SELECT meter.erase_customer('p');
+SELECT customer_id LIKE 'erased-%' AS erased, amount - :used AS more FROM meter.money_credit WHERE credit_id = :credit_id;
+-- A restore brings a use back.
+BEGIN;
+SET LOCAL session_replication_role = replica;
+CREATE TEMP TABLE uses AS SELECT * FROM meter.money_credit_use;
+DELETE FROM meter.money_credit_use;
+SET LOCAL session_replication_role = origin;
+INSERT INTO meter.money_credit_use SELECT * FROM uses;
+SELECT count(*) > 0 AS back FROM meter.money_credit_use;
+ROLLBACK;
+DROP OWNED BY regress_meter_biller;
+DROP ROLE regress_meter_biller;

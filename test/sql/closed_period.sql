@@ -78,3 +78,35 @@ DO $$ BEGIN FOR i IN 1..600 LOOP PERFORM meter.refresh_now(); EXIT WHEN NOT EXIS
 SET client_min_messages = warning;
 SELECT meter.carry_events('2020-01-10'), meter.carry_events('2020-01-20', 'g'), meter.carry_events('2020-01-20', 'g');
 SELECT metric, customer_id, event_id, usage, workflow_id FROM meter.carried_event ORDER BY event_id;
+
+-- A line's revision is one more than the last of its key, also where a draft's line is gone from in between.
+INSERT INTO meter.metric (metric, aggregation, unit) VALUES ('tokens', 'sum', 'input_tokens');
+INSERT INTO meter.plan (plan, currency) VALUES ('tokens', 'USD');
+INSERT INTO meter.plan_item (plan, plan_item, kind, metric, tariff) VALUES ('tokens', 'tokens', 'usage', 'tokens', 'at 1');
+SELECT meter.subscribe('r', 'tokens', since => '2023-01-01', until => '2023-02-01') IS NOT NULL AS r;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('r', '1', '2023-01-05 00:00+00', '{"input_tokens": 1}');
+CALL meter.close_periods('2023-02-01', state => 'draft');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('r', '2', '2023-01-05 00:00+00', '{"input_tokens": 2}');
+CALL meter.close_periods('2023-02-01');
+SELECT revision, amount FROM pg_temp.lines WHERE customer_id = 'r' ORDER BY revision;
+DELETE FROM meter.invoice_line WHERE customer_id = 'r' AND revision = 0;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('r', '3', '2023-01-05 00:00+00', '{"input_tokens": 4}');
+CALL meter.close_periods('2023-02-01');
+SELECT revision, amount FROM pg_temp.lines WHERE customer_id = 'r' ORDER BY revision;
+SELECT meter.void_invoice(invoice_id, 'wrong', rebill => false) IS NOT NULL AS voided FROM meter.invoice_line WHERE customer_id = 'r' AND revision = 1;
+SELECT revision, amount FROM pg_temp.lines WHERE customer_id = 'r' ORDER BY revision;
+SELECT problem FROM meter.billing_problem WHERE customer_id = 'r';
+
+-- A customer's zone can be put right in a closed period, too: what goes to another day, and period, is adjusted, and all invoices add up to what is rated now.
+SELECT meter.subscribe('z', 'tokens', since => '2023-01-01', until => '2023-03-01') IS NOT NULL AS z;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('z', '1', '2023-01-05 00:00+00', '{"input_tokens": 1}'), ('z', '2', '2023-01-31 20:00+00', '{"input_tokens": 10}'), ('z', '3', '2023-02-05 20:00+00', '{"input_tokens": 100}');
+SELECT * FROM meter.close_customers('{z}', '2023-02-01', '2023-02-05 00:00+00');
+INSERT INTO meter.customer_zone (customer_id, since, timezone) VALUES ('z', '2023-01-15', 'Asia/Tokyo');
+SELECT period, quantity, rated_amount, invoiced, amount FROM meter.preview_lines('z', '2023-03-05 00:00+00') ORDER BY period;
+SELECT * FROM meter.close_customers('{z}', '2023-03-01', '2023-03-05 00:00+00');
+SELECT period, revision, adjustment, quantity, rated_amount, amount FROM meter.invoice_line WHERE customer_id = 'z' ORDER BY period, revision;
+SELECT sum(amount) FROM meter.invoice_line WHERE customer_id = 'z';
+SELECT count(*) FROM meter.close_customers('{z}', '2023-03-01', '2023-03-05 00:00+00') WHERE invoices > 0;
+DELETE FROM meter.customer_zone WHERE customer_id = 'z';
+SELECT * FROM meter.close_customers('{z}', '2023-03-01', '2023-03-05 00:00+00');
+SELECT period, sum(amount) FROM meter.invoice_line WHERE customer_id = 'z' GROUP BY period ORDER BY period;

@@ -72,6 +72,15 @@ SELECT meter.void_event('taken', 'e', 'its reversal''s id is another event''s') 
 SELECT meter.record('taken', 'f', '2026-11-01 10:00+00', 'i', '{"requests": 1}'), meter.record('taken', 'f~void', '2026-11-01 10:00+00', 'i', '{"requests": 1}');
 SELECT events FROM meter.void_events('the same', 'taken', '[2026-11-01 10:00+00,2026-11-01 10:00+00]');
 SELECT sum(sign) AS events, (SELECT count(*) FROM meter.event_net WHERE customer_id = 'taken') AS net FROM meter.usage_event WHERE customer_id = 'taken';
+-- Nor does a name that is a replacement's: the sender's own order and order~N are two events, before and after.
+SELECT meter.record('names', 'order', '2026-11-02 10:00+00', 'i', '{"requests": 1}'), meter.record('names', 'order~3', '2026-11-02 10:00+00', 'i', '{"requests": 1}');
+SELECT meter.record('names', 'order~' || n, '2026-11-02 11:00+00', 'i', '{"requests": 1}') IS NOT NULL AS recorded FROM (SELECT max(audit_id) + 1 AS n FROM meter.audit_log) AS next;
+SELECT meter.amend_event('names', 'order', '{"usage": {"requests": 2}}', 'its name is taken') ~ '^order~~[0-9]+$' AS by_another_name;
+SELECT meter.amend_event('names', 'order', '{"usage": {"requests": 3}}', 'once more') ~ '^order~[0-9]+$' AS by_its_first_id;
+SELECT meter.resolve_event('names', 'order~3', 'failure', 'of its own') ~ '^order~3~[0-9]+$' AS by_its_own_id;
+SELECT audit_id AS void, events FROM meter.void_events('all', 'names') \gset
+SELECT :events AS events, meter.restore_events(:void, 'all again') AS restored;
+SELECT regexp_replace(event_id, '~[0-9]{2,}', '~n', 'g') AS event_id, usage, outcome FROM meter.event_net WHERE customer_id = 'names' ORDER BY occurred_at, event_id COLLATE "C";
 
 -- Who may, and no more than that.
 CREATE ROLE meter_regress_corrector;

@@ -3,6 +3,7 @@
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 
+INSERT INTO meter.rate (card, item, unit, price) VALUES ('credit', 'paint', 'actions', 1);
 INSERT INTO meter.rate (item, unit, price, per) VALUES ('gpt', 'input_tokens', 3, 1000), ('mini', 'input_tokens', 1, 1000);
 INSERT INTO meter.metric (metric, aggregation, unit, description) VALUES ('tokens', 'sum', 'input_tokens', 'Tokens in'), ('largest', 'max', 'input_tokens', NULL), ('gb', 'time_weighted', 'gb', NULL), ('gb_last', 'latest', 'gb', NULL);
 INSERT INTO meter.metric (metric, aggregation, key) VALUES ('users', 'unique', 'user_id');
@@ -60,3 +61,25 @@ SELECT meter.explain_text(1, 1);
 CALL meter.close_periods(as_of => '2026-02-05 00:00+00');
 SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE plan_item = 'tokens' AND adjustment;
 SELECT meter.explain(1, 99);
+
+SELECT meter.explain_text(1, 99);
+
+-- Lines that follow from others: fees by their days, minimums, discounts and caps, in a part of a period and in a term.
+INSERT INTO meter.plan (plan, currency, anchor, term) VALUES ('d', 'USD', '2026-01-01', '3 months');
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, amount, quantity, escalator, applies_to, term) VALUES
+	('d', 1, 'platform', 'fee', 31, NULL, 0, NULL, false), ('d', 2, 'boxes', 'fee', 10.333, 3, 0, NULL, false),
+	('d', 3, 'least', 'commitment', 1000, NULL, 0, '{platform}', false), ('d', 4, 'term_least', 'commitment', 3000, NULL, 0, '{boxes}', true),
+	('d', 6, 'off', 'discount', 62, NULL, 0, '{boxes}', false), ('d', 9, 'most', 'cap', 1000, NULL, 0, NULL, false);
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, percent, applies_to) VALUES ('d', 5, 'tenth', 'discount', 10, '{platform,boxes}');
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, credit_type, quantity, tariff) VALUES ('d', 7, 'credits', 'credit', 'credit', 120, 'at 1');
+SELECT meter.subscribe('d', 'd', since => '2026-01-16', until => '2026-04-01') AS d \gset
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, action, usage) VALUES ('d', 'c', '2026-01-20 00:00+00', 'paint', '{"actions": 130}');
+CALL meter.close_periods('2026-04-01', as_of => '2026-04-05 00:00+00');
+SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'd' AND (period_start = '2026-01-16' OR plan_item IN ('platform', 'term_least', 'most') AND period_start = '2026-03-01') ORDER BY period_start, line_number;
+SELECT plan_item, section, fact.quantity, price, per, fact.amount, note FROM meter.invoice_line AS line CROSS JOIN LATERAL meter.explain(invoice_id, line_number) AS fact WHERE customer_id = 'd' AND period_start = '2026-01-16' AND kind NOT IN ('credit') AND section NOT IN ('line', 'exact', 'rounded') ORDER BY line_number;
+-- What is agreed otherwise later, and what is gone.
+UPDATE meter.subscription SET valid = '[2026-02-01,2026-04-01)' WHERE subscription_id = :d;
+CALL meter.close_periods('2026-04-01', as_of => '2026-04-05 00:00+00');
+SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'd' AND period_start = '2026-01-16' AND adjustment AND plan_item IN ('platform', 'least', 'tenth', 'most') ORDER BY line_number;
+INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) VALUES (:d, 'platform', 40);
+SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'd' AND period_start = '2026-03-01' AND plan_item = 'platform';

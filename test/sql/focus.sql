@@ -71,3 +71,51 @@ SELECT user_id, events, cost FROM meter.user_cost WHERE customer_id = 'dash' ORD
 SELECT workflow_id, events, cost FROM meter.workflow_cost WHERE customer_id = 'dash';
 SELECT events, standard_cost, saving FROM meter.cache_saving WHERE customer_id = 'dash';
 SELECT sum("EffectiveCost") AS cost FROM meter.focus_cost_and_usage WHERE "SubAccountId" = 'dash';
+
+-- Invoices in the shape of FOCUS: what customers are charged, with corrections, credits in money and a credit note.
+UPDATE meter.setting SET issuer = 'Example Inc.';
+INSERT INTO meter.metric (metric, aggregation, unit) VALUES ('audio', 'sum', 'audio_seconds'), ('input_tokens', 'sum', 'input_tokens');
+INSERT INTO meter.plan (plan, currency) VALUES ('voice', 'USD');
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, amount, timing, description) VALUES ('voice', 1, 'platform', 'fee', 20, 'advance', 'Platform');
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, metric, tariff, quantity) VALUES ('voice', 2, 'audio', 'usage', 'audio', 'graduated: up to 100 at 0.5; above at 0.25', 10), ('voice', 3, 'tokens', 'usage', 'input_tokens', 'at 1', NULL);
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, tariff) VALUES ('voice', 4, 'seats', 'seat', 'at 5');
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, amount) VALUES ('voice', 5, 'least', 'commitment', 100);
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, percent) VALUES ('voice', 6, 'off', 'discount', 10);
+INSERT INTO meter.customer_zone (customer_id, timezone) VALUES ('ivy', 'America/Los_Angeles');
+INSERT INTO meter.money_credit (customer_id, currency, amount) VALUES ('ivy', 'USD', 7);
+SELECT meter.subscribe('ivy', 'voice', since => '2025-03-01', until => '2025-05-01') AS ivy \gset
+INSERT INTO meter.subscription_seat (subscription_id, plan_item, quantity) VALUES (:ivy, 'seats', 2);
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('ivy', '1', '2025-03-10 11:00Z', '{"audio_seconds": 70}');
+CALL meter.close_periods(as_of => '2025-04-03 12:00Z');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('ivy', '2', '2025-03-11 11:00Z', '{"audio_seconds": 100}');
+CALL meter.close_periods(as_of => '2025-05-03 12:00Z');
+SELECT meter.void_invoice(max(invoice_id), 'wrong') > 0 AS voided FROM meter.invoice WHERE customer_id = 'ivy';
+CREATE TEMP VIEW charge AS
+SELECT invoice_id - min(invoice_id) OVER () AS nth, line_number, idempotency_key, charge.*, payload
+FROM meter.focus_invoice_line
+CROSS JOIN LATERAL jsonb_to_record(payload) AS charge ("BilledCost" numeric, "EffectiveCost" numeric, "ListCost" numeric, "ContractedCost" numeric, "BillingPeriodStart" text, "BillingPeriodEnd" text, "ChargePeriodStart" text, "ChargePeriodEnd" text, "ChargeCategory" text, "ChargeClass" text, "ChargeDescription" text, "ChargeFrequency" text, "PricingQuantity" numeric, "PricingUnit" text, "PricingCategory" text, "ConsumedQuantity" numeric, "ConsumedUnit" text, "InvoiceId" text, "BillingCurrency" text, "SkuId" text)
+WHERE customer_id = 'ivy';
+SELECT nth, line_number AS line, "ChargeDescription", "BilledCost", "ChargeCategory", "ChargeClass", "ChargeFrequency", "ConsumedQuantity", "ConsumedUnit", "PricingQuantity", "PricingUnit" FROM charge ORDER BY 1, 2;
+SELECT nth, "BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd", count(*) AS lines FROM charge GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5;
+SELECT jsonb_pretty(payload - 'InvoiceId' - 'SubAccountId') FROM charge WHERE nth = 1 AND "SkuId" = 'voice/audio' AND "ChargeClass" IS NULL;
+-- What FOCUS says of such rows. No row.
+WITH mandatory AS (
+	SELECT unnest('{BilledCost,BillingAccountId,BillingAccountName,BillingCurrency,BillingPeriodEnd,BillingPeriodStart,ChargeCategory,ChargeClass,ChargeDescription,ChargePeriodEnd,ChargePeriodStart,ContractedCost,EffectiveCost,InvoiceIssuerName,ListCost,PricingQuantity,PricingUnit,ProviderName,PublisherName,ServiceCategory,ServiceName}'::text[]) AS name
+)
+SELECT 'mandatory columns are there' AS broken, name AS line FROM charge, mandatory WHERE NOT payload ? name
+UNION ALL SELECT 'and not null', name FROM charge, mandatory WHERE name NOT IN ('ChargeClass', 'PricingQuantity', 'PricingUnit') AND payload -> name = 'null'
+UNION ALL SELECT 'values are allowed ones', idempotency_key FROM charge WHERE "ChargeCategory" NOT IN ('Usage', 'Purchase', 'Credit', 'Adjustment') OR "ChargeClass" <> 'Correction' OR "ChargeFrequency" NOT IN ('One-Time', 'Recurring', 'Usage-Based') OR "BillingCurrency" !~ '^[A-Z]{3}$'
+UNION ALL SELECT 'a purchase is not based on usage', idempotency_key FROM charge WHERE "ChargeCategory" = 'Purchase' AND "ChargeFrequency" = 'Usage-Based'
+UNION ALL SELECT 'usage and purchases have a quantity and a category', idempotency_key FROM charge WHERE ("ChargeCategory" IN ('Usage', 'Purchase')) <> ("PricingQuantity" IS NOT NULL AND "PricingUnit" IS NOT NULL AND "PricingCategory" IS NOT NULL AND "SkuId" IS NOT NULL) AND "ChargeClass" IS NULL
+UNION ALL SELECT 'usage is consumed', idempotency_key FROM charge WHERE ("ChargeCategory" = 'Usage') <> ("ConsumedQuantity" IS NOT NULL AND "ConsumedUnit" IS NOT NULL) AND "ChargeClass" IS NULL
+UNION ALL SELECT 'a unit comes with a quantity', idempotency_key FROM charge WHERE ("PricingQuantity" IS NULL) <> ("PricingUnit" IS NULL) OR ("ConsumedQuantity" IS NULL) <> ("ConsumedUnit" IS NULL)
+UNION ALL SELECT 'other charges cost what is billed', idempotency_key FROM charge WHERE "EffectiveCost" <> "BilledCost" OR "ListCost" <> "BilledCost" OR "ContractedCost" <> "BilledCost"
+UNION ALL SELECT 'periods end after their start', idempotency_key FROM charge WHERE "BillingPeriodStart" >= "BillingPeriodEnd" OR "ChargePeriodStart" >= "ChargePeriodEnd"
+UNION ALL SELECT 'an invoice has one billing period', "InvoiceId" FROM charge GROUP BY "InvoiceId" HAVING count(DISTINCT "BillingPeriodStart") > 1
+UNION ALL SELECT 'an invoice adds up', "InvoiceId" FROM charge JOIN meter.invoice ON invoice_id = "InvoiceId"::bigint LEFT JOIN LATERAL (SELECT paid_by_credit AS given FROM meter.invoice AS credited WHERE credited.invoice_id = invoice.credits) AS credited ON true GROUP BY "InvoiceId", total, paid_by_credit, given HAVING sum("BilledCost") <> total - paid_by_credit + coalesce(given, 0)
+UNION ALL SELECT 'keys are unique', idempotency_key FROM charge GROUP BY idempotency_key HAVING count(*) > 1
+UNION ALL SELECT 'names are FOCUS''s or begin with x_', name FROM (SELECT DISTINCT jsonb_object_keys(payload) AS name FROM charge) AS used WHERE name !~ '^(x_)?[A-Z][A-Za-z]+$';
+-- The session's time zone changes no row.
+SELECT md5(string_agg(payload::text, E'\n' ORDER BY idempotency_key)) AS here FROM (SELECT idempotency_key, payload FROM meter.focus_invoice_line UNION ALL SELECT idempotency_key, payload FROM meter.focus_charge) AS row \gset
+SET timezone = 'Asia/Tokyo';
+SELECT md5(string_agg(payload::text, E'\n' ORDER BY idempotency_key)) = :'here' AS same FROM (SELECT idempotency_key, payload FROM meter.focus_invoice_line UNION ALL SELECT idempotency_key, payload FROM meter.focus_charge) AS row;

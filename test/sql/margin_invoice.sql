@@ -129,6 +129,20 @@ INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) 
 SELECT problem FROM meter.preview_lines('huge');
 SELECT customer_id, month, revenue, unknown_amounts, estimated FROM meter.customer_margin WHERE customer_id IN ('huge', 'late') AND month < '2025-03-01' ORDER BY customer_id, month;
 
+-- What a subscription has otherwise decides what its revenue is: some included makes it overage, and no free tier any more makes it usage.
+BEGIN;
+INSERT INTO meter.metric (metric, aggregation, unit) VALUES ('own_tokens', 'sum', 'input_tokens');
+INSERT INTO meter.plan (plan, currency, family) VALUES ('own', 'USD', 'own');
+INSERT INTO meter.plan_item (plan, plan_item, kind, metric, tariff) VALUES ('own', 'plain', 'usage', 'own_tokens', 'at 1'), ('own', 'free', 'usage', 'own_tokens', 'at 2; free 10');
+SELECT meter.subscribe('own1', 'own', since => '2025-01-01', until => '2025-03-01') AS own1, meter.subscribe('own2', 'own', since => '2025-01-01', until => '2025-03-01') AS own2 \gset
+INSERT INTO meter.subscription_override (subscription_id, plan_item, quantity, tariff, valid) VALUES (:own2, 'plain', 5, NULL, '(,)'), (:own2, 'free', NULL, 'at 2', '[2025-02-01,)');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage)
+SELECT customer, month::text, month + interval '1 day', '{"input_tokens": 30}' FROM (VALUES ('own1'), ('own2')) AS customer (customer), (VALUES (timestamptz '2025-01-05 00:00Z'), (timestamptz '2025-02-05 00:00Z')) AS month (month);
+SELECT customer_id, period, kind, amount, estimated FROM meter.revenue_line WHERE customer_id LIKE 'own_' ORDER BY customer_id, lower(period), amount;
+SELECT closed, invoices FROM meter.close_customers('{own1,own2}', '2025-03-01', '2025-04-01 00:00Z');
+SELECT customer_id, period, kind, amount, estimated FROM meter.revenue_line WHERE customer_id LIKE 'own_' ORDER BY customer_id, lower(period), amount;
+ROLLBACK;
+
 -- A reader of reports sees what is earned, and neither events nor terms.
 CREATE ROLE regress_meter_margin_reader;
 SELECT count(*) > 0 AS some FROM meter.customer_margin;
@@ -143,7 +157,20 @@ SELECT count(*) > 0 AS some FROM meter.plan_margin;
 SELECT count(*) > 0 AS some FROM meter.cost_spread;
 SELECT sum(amount) FROM meter.customer_revenue WHERE customer_id = 'buyer' AND kind = 'credits';
 SELECT count(*) FROM meter.usage_event;
-SELECT count(*) FROM meter.preview_lines('acme');
+-- What finance reads, and what it does not.
+SELECT count(*) > 0 AS some FROM meter.invoice;
+SELECT count(*) > 0 AS some FROM meter.invoice_line;
+SELECT count(*) > 0 AS some FROM meter.billed_line;
+SELECT count(*) > 0 AS some FROM meter.billing_period;
+SELECT count(*) > 0 AS some FROM meter.invoice_preview;
+SELECT count(*) > 0 AS some FROM meter.period_usage;
+SELECT count(*) >= 0 AS readable FROM meter.period_problem;
+SELECT count(*) >= 0 AS readable FROM meter.allowance_use;
+SELECT count(*) >= 0 AS readable FROM meter.money_credit_balance;
+SELECT count(*) FROM meter.rate;
+SELECT tariff FROM meter.plan_item;
+SELECT count(*) FROM meter.rate_lines('{acme}', '{2025-01-01}', '{2025-02-01}');
+UPDATE meter.invoice SET reason = 'none';
 RESET ROLE;
 DROP OWNED BY regress_meter_margin_reader;
 DROP ROLE regress_meter_margin_reader;

@@ -21,12 +21,12 @@ AND objid NOT IN (SELECT oid FROM pg_class WHERE relkind = 'S')
 ORDER BY object COLLATE "C";
 
 -- Whatever is in C gives the same answer for the same input, in any worker. The number of the
--- transaction is nobody's input, and no worker may ask for one.
+-- transaction is nobody's input, and no worker may ask for one, nor for whether it can be ended.
 SELECT object AS not_pure
 FROM member JOIN pg_proc ON classid = 'pg_proc'::regclass AND objid = pg_proc.oid
 WHERE prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
 AND (provolatile = 'v' OR proparallel <> 's')
-AND pg_proc.oid <> 'meter.txid'::regproc
+AND pg_proc.oid NOT IN ('meter.txid'::regproc, 'meter.refuse_transaction_block'::regproc)
 ORDER BY object COLLATE "C";
 
 -- Nobody borrows the owner's rights, but for triggers, which nobody can call; for the preview of all

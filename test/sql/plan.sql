@@ -176,3 +176,13 @@ INSERT INTO meter.usage_day VALUES ('n', '2026-01-15', 0, 0, 1, 0, 0, '[{"varian
 INSERT INTO meter.usage_month SELECT * FROM meter.month_of_days WHERE customer_id = 'n';
 SELECT meter.subscribe('n', 'plus', since => '2026-01-01', until => '2026-02-01');
 SELECT line, measured, quantity, amount, problem FROM pg_temp.bill('n', '2026-01-01', '2026-01-31');
+
+-- A version with a problem is put in use with a warning, by hand or by its first subscription; once.
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+INSERT INTO meter.plan (plan, version, currency, family) VALUES ('flawed', 1, 'USD', 'flawed'), ('flawed', 2, 'USD', 'flawed');
+INSERT INTO meter.plan_item (plan, version, plan_item, kind, metric, tariff) VALUES ('flawed', 1, 'calls', 'usage', 'no_such_metric', 'at 1'), ('flawed', 2, 'calls', 'usage', 'no_such_metric', 'at 1');
+SELECT meter.publish_plan('flawed', 1) IS NOT NULL AS published;
+SELECT meter.publish_plan('flawed', 1) IS NOT NULL AS published;
+SELECT meter.subscribe('f', 'flawed', 2, since => '2023-01-01') IS NOT NULL AS subscribed;
+SELECT meter.subscribe('g', 'flawed', 2, since => '2023-01-01') IS NOT NULL AS subscribed;

@@ -120,6 +120,21 @@ SELECT customer_id, present_amount, present_currency, future_amount, currency, d
 INSERT INTO meter.plan_item (plan, version, plan_item, kind, amount) VALUES ('basic', 3, 'fee', 'fee', 90);
 SELECT customer_id, present_amount, present_currency, future_amount, currency, difference FROM meter.preview_migration('basic', 3, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
 ROLLBACK;
+-- One that cannot be rated, or moved, is reported, and the others go on.
+BEGIN;
+SELECT meter.subscribe('m0', 'basic', 1, since => '2023-01-01') AS m0 \gset
+INSERT INTO meter.subscription_override (subscription_id, plan_item, tariff) VALUES (:m0, 'tokens', 'at 10000000000000');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('m0', '1', '2023-01-05 00:00+00', '{"input_tokens": 1000000000000000}');
+SELECT customer_id, of_version, currency, period, present_amount, future_amount, difference, problems, problem FROM meter.preview_migration('basic', 2, customers => '{m0,m1,m2,m3}', as_of => '2023-02-15 00:00+00');
+INSERT INTO meter.plan (plan, version, currency) VALUES ('basic', 3, 'USD');
+INSERT INTO meter.plan_item (plan, version, plan_item, kind, metric, percent, tariff) VALUES ('basic', 3, 'margin', 'cost_plus', 'tokens', NULL, 'at 1');
+INSERT INTO meter.card (card, currency) VALUES ('cost', 'EUR') ON CONFLICT (card) DO UPDATE SET currency = 'EUR';
+SELECT customer_id, future_amount, problems, problem FROM meter.preview_migration('basic', 3, customers => '{m1,m2}', as_of => '2023-02-15 00:00+00');
+INSERT INTO meter.billing_account (customer_id, billed_until, closed_until, closed_at) VALUES ('m1', '2023-03-01', '2023-03-01', '2023-03-03 00:00+00');
+SELECT customer_id, new_subscription_id IS NOT NULL AS moved, since, problem FROM meter.migrate_subscriptions('basic', 2, customers => '{m1,m2,m3}', effective => '2023-02-20', as_of => '2023-02-15 00:00+00');
+SELECT customer, version, valid FROM pg_temp.plans WHERE customer IN ('m1', 'm2') ORDER BY customer, lower(valid);
+SELECT customer_id FROM meter.migrate_subscriptions('basic', 2, effective => 'soon');
+ROLLBACK;
 SELECT customer_id, new_subscription_id IS NOT NULL AS moved, since FROM meter.migrate_subscriptions('basic', 2, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
 SELECT customer, plan, version, valid, anchor, price_since FROM pg_temp.plans WHERE customer LIKE 'm_' ORDER BY customer, lower(valid);
 SELECT customer_id FROM meter.migrate_subscriptions('basic', 2, from_version => 1, customers => '{m1,m2,m3}', as_of => '2023-02-15 00:00+00');
