@@ -53,7 +53,7 @@ CREATE TABLE meter.usage_event (
 );
 CREATE UNIQUE INDEX usage_event_is_reversed_once ON meter.usage_event (customer_id, reverses) WHERE reverses IS NOT NULL;
 /* One of both columns costs an insert half of what two of one each do. */
-CREATE INDEX usage_event_txid_occurred_at_idx ON meter.usage_event USING brin (txid, occurred_at) WITH (pages_per_range = 64, autosummarize = on);
+CREATE INDEX usage_event_txid_occurred_at_idx ON meter.usage_event USING brin (txid, occurred_at) WITH (pages_per_range = 256, autosummarize = on);
 COMMENT ON TABLE meter.usage_event IS 'What was used, one row an event. COPY, INSERT, INSERT ... ON CONFLICT DO NOTHING, meter.record and meter.record_batch are all good ways in. The same event_id of a customer goes in once, whatever its time, so a retry is safe. A row is never updated: meter.void_event, meter.amend_event and meter.resolve_event correct one by a further row. Events of days before the horizon, when those are purged, are too late: meter.record refuses them, and others are left out and listed in meter.late_event. Whoever writes events needs INSERT on the columns customer_id to tags only: meter.allow_recording(role) grants that; sign, reverses, received_at and txid are the extension''s.';
 COMMENT ON COLUMN meter.usage_event.customer_id IS 'Whose usage it is, at most 255 bytes. It need not be known to meter.customer.';
 COMMENT ON COLUMN meter.usage_event.event_id IS 'The sender''s name of the event, unique for the customer until it is purged, at most 1000 bytes.';

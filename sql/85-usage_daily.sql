@@ -680,15 +680,16 @@ FROM meter.usage_month_part
 GROUP BY customer_id, usage_month, item, action, variant, outcome, request_class;
 COMMENT ON VIEW meter.usage_by_month IS 'meter.usage_by_day by month of the customer''s calendar: usage_month is the month''s first day.';
 
+CREATE VIEW meter.cost_month_part AS
+SELECT * FROM meter.event_cost_month_part
+UNION ALL
+SELECT customer_id, meter.month_start(usage_date), cost, credits, events, unpriced_cost, unpriced_credits
+FROM meter.attached_by_day
+CROSS JOIN meter.is_attached
+WHERE attached;
+COMMENT ON VIEW meter.cost_month_part IS 'What meter.cost_by_month merges, for reports that add up anyway: every event and every row of an attached table that is committed, in exactly one row. A customer''s month may have several rows, so sum them, and do not count them.';
+
 CREATE VIEW meter.cost_by_month AS
-WITH part AS NOT MATERIALIZED (
-	SELECT * FROM meter.event_cost_month_part
-	UNION ALL
-	SELECT customer_id, meter.month_start(usage_date), cost, credits, events, unpriced_cost, unpriced_credits
-	FROM meter.attached_by_day
-	CROSS JOIN meter.is_attached
-	WHERE attached
-)
 SELECT
 	customer_id,
 	usage_month,
@@ -697,7 +698,7 @@ SELECT
 	sum(events)::bigint AS events,
 	sum(unpriced_cost)::bigint AS unpriced_cost,
 	sum(unpriced_credits)::bigint AS unpriced_credits
-FROM part
+FROM meter.cost_month_part
 GROUP BY customer_id, usage_month;
 COMMENT ON VIEW meter.cost_by_month IS 'What each customer cost and took in credits in each month of its calendar, of every event and every row of an attached table that is committed: meter.cost_by_day added up, from sums that are kept, and so the quickest of all. usage_month is the month''s first day.';
 

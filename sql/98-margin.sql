@@ -686,22 +686,29 @@ END;
 COMMENT ON FUNCTION meter.months_of(daterange) IS 'The months, by their first dates, that a period has days in. NULL for one without both ends.';
 
 CREATE VIEW meter.customer_revenue AS
-WITH earned AS NOT MATERIALIZED (
+WITH line AS NOT MATERIALIZED (
+	SELECT
+		customer_id, period, kind, amount, currency, estimated,
+		unnest(CASE
+			WHEN meter.month_start(lower(period)) = meter.month_start(upper(period) - 1) THEN ARRAY[meter.month_start(lower(period))]
+			ELSE meter.months_of(period)
+		END) AS month
+	FROM meter.revenue_line
+), earned AS NOT MATERIALIZED (
 	SELECT
 		line.customer_id,
-		month,
+		line.month,
 		line.kind,
 		line.currency,
-		sum(meter.prorate(line.amount, line.period * daterange(month, (month + interval '1 month')::date), line.period)) AS amount,
+		sum(CASE
+			WHEN lower(line.period) >= line.month AND upper(line.period) <= (line.month + interval '1 month')::date THEN line.amount
+			ELSE meter.prorate(line.amount, line.period * daterange(line.month, (line.month + interval '1 month')::date), line.period)
+		END) AS amount,
 		count(*) FILTER (WHERE line.amount IS NULL) AS unknown,
 		bool_or(line.estimated) AS estimated
-	FROM meter.revenue_line AS line
-	CROSS JOIN LATERAL unnest(CASE
-			WHEN meter.month_start(lower(line.period)) = meter.month_start(upper(line.period) - 1) THEN ARRAY[meter.month_start(lower(line.period))]
-			ELSE meter.months_of(line.period)
-		END) AS month
-	WHERE month <= (SELECT today FROM meter.reporting)
-	GROUP BY line.customer_id, month, line.kind, line.currency
+	FROM line
+	WHERE line.month <= (SELECT today FROM meter.reporting)
+	GROUP BY line.customer_id, line.month, line.kind, line.currency
 )
 SELECT
 	earned.customer_id,
@@ -900,12 +907,18 @@ CREATE VIEW meter.margin_part AS
 SELECT customer_id, month, 'revenue' AS side, kind AS part, amount, 0::bigint AS events, 0::bigint AS unpriced_events, estimated
 FROM meter.customer_revenue
 UNION ALL
+/* Nothing is exchanged, so nothing is rounded: it need not be one row a month. */
+SELECT part.customer_id, part.usage_month, 'cost', NULL, part.cost, part.events, part.unpriced_cost, part.usage_month >= (SELECT meter.month_start(reporting.today) FROM meter.reporting)
+FROM meter.cost_month_part AS part
+WHERE (SELECT reporting.cost_currency = reporting.currency FROM meter.reporting)
+UNION ALL
 SELECT customer_id, month, 'cost', NULL, cost, events, unpriced_events, estimated
 FROM meter.customer_month
+WHERE (SELECT (reporting.cost_currency = reporting.currency) IS NOT TRUE FROM meter.reporting)
 UNION ALL
 SELECT customer_id, month, 'shared_cost', layer, amount, 0, 0, estimated
 FROM meter.customer_shared_cost;
-COMMENT ON VIEW meter.margin_part IS 'The amounts that margins are made of, by customer and month: revenue (part is its kind), cost (all of it) and shared_cost (part is its layer). An amount is NULL where it is not known.';
+COMMENT ON VIEW meter.margin_part IS 'The amounts that margins are made of, by customer and month: revenue (part is its kind), cost (all of it) and shared_cost (part is its layer). An amount is NULL where it is not known, and may come in several rows.';
 
 /*
  * Without the rank, which takes all customers: limited to one, it reads the usage of that one.
