@@ -65,10 +65,11 @@ CREATE TABLE meter.usage_month (
 	events bigint NOT NULL,
 	unpriced_cost bigint NOT NULL,
 	unpriced_credits bigint NOT NULL,
-	breakdown meter.breakdown NOT NULL,
+	breakdown meter.breakdown,
 	PRIMARY KEY (customer_id, usage_month)
 ) WITH (toast_tuple_target = 8160);
 ALTER TABLE meter.usage_month ALTER COLUMN breakdown SET STORAGE external;
+CREATE INDEX usage_month_without_breakdown ON meter.usage_month (customer_id, usage_month) WHERE breakdown IS NULL;
 COMMENT ON TABLE meter.usage_month IS 'The rows of meter.usage_day added up by month: always their sums, written with them. Read meter.usage_by_month and meter.cost_by_month, which have the other events as well.';
 COMMENT ON COLUMN meter.usage_month.customer_id IS 'Whose usage.';
 COMMENT ON COLUMN meter.usage_month.usage_month IS 'The first date of the month, in the customer''s calendar.';
@@ -77,7 +78,7 @@ COMMENT ON COLUMN meter.usage_month.credits IS 'The sum of usage_day.credits.';
 COMMENT ON COLUMN meter.usage_month.events IS 'The sum of usage_day.events.';
 COMMENT ON COLUMN meter.usage_month.unpriced_cost IS 'The sum of usage_day.unpriced_cost.';
 COMMENT ON COLUMN meter.usage_month.unpriced_credits IS 'The sum of usage_day.unpriced_credits.';
-COMMENT ON COLUMN meter.usage_month.breakdown IS 'The sum of usage_day.breakdown.';
+COMMENT ON COLUMN meter.usage_month.breakdown IS 'The sum of usage_day.breakdown. NULL where it would take more than a megabyte, some 20,000 combinations: to write it anew at each refresh would cost more than to add up the days.';
 
 CREATE TABLE meter.usage_mark (
 	/* not a key: a restore may make a mark of its own before it brings the ones that were */
@@ -375,6 +376,11 @@ UNION ALL
 SELECT * FROM meter.tail_usage;
 COMMENT ON VIEW meter.event_part IS 'What meter.event_by_day merges, for reports that add up anyway: every event in meter.usage_event that is committed, in exactly one row. A key has a second row where the roll-up has a part of the day''s events only, so sum the rows, and do not count them. The columns are those of meter.usage_daily.';
 
+CREATE FUNCTION meter.month_breakdown(breakdown meter.breakdown) RETURNS meter.breakdown
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN pg_column_size(breakdown) <= 1048576 THEN breakdown END;
+COMMENT ON FUNCTION meter.month_breakdown(meter.breakdown) IS 'A month''s breakdown as meter.usage_month keeps it: NULL where it takes more than a megabyte.';
+
 CREATE VIEW meter.month_of_days AS
 SELECT
 	customer_id,
@@ -384,7 +390,7 @@ SELECT
 	sum(events)::bigint AS events,
 	sum(unpriced_cost)::bigint AS unpriced_cost,
 	sum(unpriced_credits)::bigint AS unpriced_credits,
-	meter.sum(breakdown) AS breakdown
+	meter.month_breakdown(meter.sum(breakdown)) AS breakdown
 FROM meter.usage_day
 GROUP BY customer_id, usage_month;
 COMMENT ON VIEW meter.month_of_days IS 'What meter.usage_month has to be: meter.usage_day added up by month.';
@@ -426,6 +432,20 @@ SELECT *
 FROM meter.usage_month
 WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
 	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+	AND breakdown IS NOT NULL
+UNION ALL
+SELECT month.customer_id, month.usage_month, month.cost, month.credits, month.events, month.unpriced_cost, month.unpriced_credits, days.breakdown
+FROM meter.usage_month AS month
+CROSS JOIN LATERAL (
+	SELECT meter.sum(day.breakdown) AS breakdown
+	FROM meter.usage_day AS day
+	WHERE day.customer_id = month.customer_id
+		AND day.usage_date >= month.usage_month
+		AND day.usage_date < (month.usage_month + interval '1 month')::date
+) AS days
+WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
+	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+	AND month.breakdown IS NULL
 UNION ALL
 /* While a day is stale, months are made of the days that are not. */
 SELECT

@@ -631,7 +631,7 @@ BEGIN
 			breakdown = meter.add(day.breakdown, excluded.breakdown)
 	), added_month AS (
 		INSERT INTO meter.usage_month AS month (customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits, breakdown)
-		SELECT customer_id, meter.month_start(usage_date) AS usage_month, trim_scale(sum(cost)), trim_scale(sum(credits)), sum(events), sum(unpriced_cost), sum(unpriced_credits), meter.sum(breakdown)
+		SELECT customer_id, meter.month_start(usage_date) AS usage_month, trim_scale(sum(cost)), trim_scale(sum(credits)), sum(events), sum(unpriced_cost), sum(unpriced_credits), meter.month_breakdown(meter.sum(breakdown))
 		FROM rated_day
 		GROUP BY customer_id, usage_month
 		ON CONFLICT (customer_id, usage_month) DO UPDATE
@@ -640,7 +640,7 @@ BEGIN
 			events = month.events + excluded.events,
 			unpriced_cost = month.unpriced_cost + excluded.unpriced_cost,
 			unpriced_credits = month.unpriced_credits + excluded.unpriced_credits,
-			breakdown = meter.add(month.breakdown, excluded.breakdown)
+			breakdown = meter.month_breakdown(meter.add(month.breakdown, excluded.breakdown))
 	), late AS (
 		INSERT INTO meter.invoice_mark (customer_id, since)
 		SELECT account.customer_id, min(rated_day.usage_date)

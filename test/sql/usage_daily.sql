@@ -330,3 +330,15 @@ UPDATE meter.rate SET price = 3;
 SELECT setval(pg_get_serial_sequence('meter.usage_mark', 'mark_id'), (SELECT max(mark_id) FROM meter.usage_mark), false) > 0 AS set_back;
 CALL meter.refresh();
 SELECT sum(cost) AS cost, (SELECT count(*) FROM meter.usage_mark) AS marks, (SELECT count(*) FROM meter.audit()) AS differences FROM meter.usage_by_day;
+
+-- A customer whose usage is of very many things: its months are added up from the days, and right.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
+SELECT 'many', 'm' || i, '2031-01-01 12:00+00'::timestamptz + i % 3 * interval '1 day', 'item ' || md5(i::text), '{"input_tokens": 1}' FROM generate_series(1, 30000) AS i;
+CALL pg_temp.refresh_all();
+SELECT usage_month, events, breakdown IS NULL AS without_breakdown FROM meter.usage_month WHERE customer_id = 'many';
+SELECT usage_month, count(*) AS items, sum(events) AS events, sum(usage) AS usage FROM meter.usage_by_month WHERE customer_id = 'many' GROUP BY usage_month;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('many', 'one more', '2031-01-02 12:00+00', 'item', '{"input_tokens": 1}');
+CALL pg_temp.refresh_all();
+SELECT usage_month, events, breakdown IS NULL AS without_breakdown FROM meter.usage_month WHERE customer_id = 'many';
+SELECT usage_month, count(*) AS items, sum(events) AS events FROM meter.usage_by_month WHERE customer_id = 'many' GROUP BY usage_month;
+SELECT count(*) FROM meter.audit('many');
