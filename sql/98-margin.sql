@@ -727,7 +727,7 @@ COMMENT ON VIEW meter.customer_revenue IS 'What each customer brought, by month,
 
 CREATE FUNCTION meter.customer_revenue_between(since date, until date)
 	RETURNS TABLE (customer_id text, kind text, amount numeric, billed_amount numeric, billed_currency text, estimated boolean)
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE sql STABLE
 BEGIN ATOMIC
 	WITH earned AS (
 		SELECT
@@ -876,7 +876,7 @@ COMMENT ON VIEW meter.customer_shared_cost IS 'Each customer''s part of shared c
 
 CREATE FUNCTION meter.customer_shared_cost_between(since date, until date)
 	RETURNS TABLE (customer_id text, layer text, amount numeric, billed_amount numeric, billed_currency text)
-LANGUAGE sql STABLE PARALLEL RESTRICTED
+LANGUAGE sql STABLE
 BEGIN ATOMIC
 	WITH part AS (
 		SELECT

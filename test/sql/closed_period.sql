@@ -21,7 +21,7 @@ SELECT customer, n::text, timestamptz '2023-01-05 00:00+00' + n * interval '1 da
 FROM (VALUES ('a'), ('b')) AS customer (customer), generate_series(1, 3) AS n;
 -- Another user before anything was ever billed takes nothing from the preview.
 UPDATE meter.usage_event SET user_id = 'u4' WHERE customer_id = 'b' AND event_id = '3';
-SELECT plan_item, amount FROM meter.preview_lines('b', '2023-05-01 00:00+00');
+SELECT plan_item, amount FROM meter.preview_lines('b', '2023-05-01 00:00+00') ORDER BY plan_item;
 SELECT meter.purgeable_until('b');
 SELECT * FROM meter.close_customers('{a,b,nobody}', '2023-02-01', '2023-03-01 00:00+00');
 TABLE pg_temp.lines;
