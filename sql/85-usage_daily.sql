@@ -255,19 +255,40 @@ WHERE event.occurred_at >= (SELECT clear_from FROM meter.horizon)
 	OR least(meter.usage_date(event.occurred_at, coalesce(span.timezone, (SELECT timezone FROM meter.setting), 'UTC')), span.last_date) >= (SELECT horizon FROM meter.horizon);
 COMMENT ON VIEW meter.unconsumed_event IS 'The events that are not in usage_daily yet, as meter.dated_event has them. What is too late will never be.';
 
+/* Few marks are looked for in each day's breakdown; for many, which takes as long for each, it is made rows of. */
+CREATE VIEW meter.touched_day AS
+SELECT mark.mark_id, day.customer_id, day.usage_date
+FROM meter.usage_day AS day
+JOIN meter.usage_mark AS mark
+	ON day.usage_date >= mark.since
+	AND day.usage_date < mark.until
+	AND meter.mentions(day.breakdown, mark.item, mark.action)
+WHERE num_nonnulls(mark.item, mark.action) = 1
+	AND (SELECT count(*) <= 10 FROM meter.usage_mark WHERE num_nonnulls(item, action) = 1)
+UNION ALL
+SELECT mark.mark_id, daily.customer_id, daily.usage_date
+FROM meter.usage_daily AS daily
+JOIN meter.usage_mark AS mark USING (item)
+WHERE daily.usage_date >= mark.since
+	AND daily.usage_date < mark.until
+	AND (SELECT count(*) > 10 FROM meter.usage_mark WHERE num_nonnulls(item, action) = 1)
+UNION ALL
+SELECT mark.mark_id, daily.customer_id, daily.usage_date
+FROM meter.usage_daily AS daily
+JOIN meter.usage_mark AS mark USING (action)
+WHERE daily.usage_date >= mark.since
+	AND daily.usage_date < mark.until
+	AND (SELECT count(*) > 10 FROM meter.usage_mark WHERE num_nonnulls(item, action) = 1);
+COMMENT ON VIEW meter.touched_day IS 'Which rows of meter.usage_day the marks of items and actions in meter.usage_mark make stale. A day may be there more than once.';
+
 CREATE VIEW meter.marked_days AS
 WITH marked AS (
 	SELECT customer_id, since, until
 	FROM meter.usage_mark
 	WHERE customer_id IS NOT NULL
 	UNION ALL
-	SELECT day.customer_id, day.usage_date, day.usage_date + 1
-	FROM meter.usage_day AS day
-	JOIN meter.usage_mark AS mark
-		ON day.usage_date >= mark.since
-		AND day.usage_date < mark.until
-		AND meter.mentions(day.breakdown, mark.item, mark.action)
-	WHERE num_nonnulls(mark.item, mark.action) = 1
+	SELECT customer_id, usage_date, usage_date + 1
+	FROM meter.touched_day
 )
 SELECT customer_id, range_agg(daterange(since, until) * daterange((SELECT horizon FROM meter.horizon), NULL)) AS dates
 FROM marked

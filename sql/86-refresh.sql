@@ -129,13 +129,10 @@ BEGIN
 	SELECT touched.name INTO purged
 	FROM (
 		SELECT CASE WHEN mark.item IS NOT NULL THEN 'item ' ELSE 'action ' END || quote_literal(coalesce(mark.item, mark.action)) AS name
-		FROM meter.usage_mark AS mark
-		JOIN meter.usage_day AS day
-			ON day.usage_date >= mark.since
-			AND day.usage_date < least(mark.until, horizon)
-			AND meter.mentions(day.breakdown, mark.item, mark.action)
+		FROM meter.touched_day AS day
+		JOIN meter.usage_mark AS mark USING (mark_id)
 		WHERE mark.mark_id > previous
-			AND num_nonnulls(mark.item, mark.action) = 1
+			AND day.usage_date < horizon
 	) AS touched
 	ORDER BY touched.name COLLATE "C"
 	LIMIT 1;
@@ -460,13 +457,9 @@ BEGIN
 		FROM taken
 		WHERE customer_id IS NOT NULL
 		UNION ALL
-		SELECT day.customer_id, day.usage_date, day.usage_date + 1
-		FROM meter.usage_day AS day
-		JOIN taken AS mark
-			ON day.usage_date >= mark.since
-			AND day.usage_date < mark.until
-			AND meter.mentions(day.breakdown, mark.item, mark.action)
-		WHERE num_nonnulls(mark.item, mark.action) = 1
+		SELECT customer_id, usage_date, usage_date + 1
+		FROM meter.touched_day
+		WHERE mark_id = ANY (marks)
 	), merged AS (
 		SELECT customer_id, unnest(range_agg(daterange(since, until))) AS dates
 		FROM marked

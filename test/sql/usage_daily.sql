@@ -331,6 +331,21 @@ SELECT setval(pg_get_serial_sequence('meter.usage_mark', 'mark_id'), (SELECT max
 CALL meter.refresh();
 SELECT sum(cost) AS cost, (SELECT count(*) FROM meter.usage_mark) AS marks, (SELECT count(*) FROM meter.audit()) AS differences FROM meter.usage_by_day;
 
+-- Many rates that change at once mark the same days as each by itself.
+INSERT INTO meter.rate (item, unit, price) SELECT 'changed ' || i, '*', 1 FROM generate_series(1, 30) AS i;
+INSERT INTO meter.rate (card, item, unit, price) VALUES ('credit', 'changed action', 'actions', 7);
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action)
+SELECT 'changed', 'c' || i, '2029-01-01 12:00+00'::timestamptz + i * interval '1 day', CASE WHEN i < 35 THEN 'changed ' || i END, '{"input_tokens": 10, "actions": 1}', CASE WHEN i > 20 THEN 'changed action' END FROM generate_series(1, 40) AS i;
+CALL pg_temp.refresh_all();
+UPDATE meter.rate SET price = 2 WHERE item = 'changed 3';
+SELECT count(DISTINCT usage_date) AS touched, (SELECT sum(cost) FROM meter.usage_by_day WHERE customer_id = 'changed') AS cost FROM meter.touched_day;
+UPDATE meter.rate SET price = 3 WHERE item LIKE 'changed%';
+SELECT count(DISTINCT usage_date) AS touched, (SELECT sum(cost) FROM meter.usage_by_day WHERE customer_id = 'changed') AS cost, (SELECT sum(credits) FROM meter.usage_by_day WHERE customer_id = 'changed') AS credits FROM meter.touched_day;
+SELECT count(*) FROM meter.audit('changed');
+CALL pg_temp.refresh_all();
+SELECT sum(cost) AS cost, sum(credits) AS credits FROM meter.usage_daily WHERE customer_id = 'changed';
+SELECT count(*) FROM meter.audit('changed');
+
 -- A customer whose usage is of very many things: its months are added up from the days, and right.
 INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
 SELECT 'many', 'm' || i, '2031-01-01 12:00+00'::timestamptz + i % 3 * interval '1 day', 'item ' || md5(i::text), '{"input_tokens": 1}' FROM generate_series(1, 30000) AS i;
