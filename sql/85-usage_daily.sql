@@ -9,8 +9,7 @@
 /*
  * One row a customer's day, as a row and an index entry for each combination of item,
  * action and outcome would cost more than what is in them. Rows of up to a page stay
- * whole: what is compressed or out of line is slow to read. Not half full from the
- * start: only the last days are added to.
+ * whole: what is compressed or out of line is slow to read.
  */
 CREATE TABLE meter.usage_day (
 	customer_id text NOT NULL,
@@ -602,34 +601,9 @@ COMMENT ON VIEW meter.cost_part IS 'What meter.cost_by_day merges, for reports t
  * planned, and the others are those of event_by_day.
  */
 CREATE VIEW meter.usage_by_day AS
-SELECT
-	rolled_up.customer_id, rolled_up.usage_date,
-	entry.item, entry.action, entry.variant, entry.outcome, entry.request_class,
-	entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost, entry.unpriced_credits
-FROM meter.rolled_up_day AS rolled_up
+SELECT day.*
+FROM meter.event_by_day AS day
 CROSS JOIN meter.is_attached
-CROSS JOIN LATERAL meter.entries(rolled_up.breakdown) AS entry
-WHERE NOT attached
-	AND NOT EXISTS (
-		SELECT FROM meter.tail_dates
-		WHERE tail_dates.customer_id = rolled_up.customer_id
-			AND tail_dates.first_date <= rolled_up.usage_date
-			AND tail_dates.dates @> rolled_up.usage_date)
-UNION ALL
-SELECT
-	tail.customer_id, tail.usage_date,
-	entry.item, entry.action, entry.variant, entry.outcome, entry.request_class,
-	entry.events, entry.usage, entry.cost, entry.credits, entry.unpriced_cost, entry.unpriced_credits
-FROM meter.tail_breakdown AS tail
-CROSS JOIN meter.is_attached
-LEFT JOIN LATERAL (
-	SELECT day.breakdown
-	FROM meter.rolled_up_day AS day
-	WHERE day.customer_id = tail.customer_id
-		AND day.usage_date = tail.usage_date
-	OFFSET 0
-) AS rolled_up ON true
-CROSS JOIN LATERAL meter.entries(CASE WHEN rolled_up.breakdown IS NULL THEN tail.breakdown ELSE meter.add(rolled_up.breakdown, tail.breakdown) END) AS entry
 WHERE NOT attached
 UNION ALL
 SELECT
@@ -647,33 +621,9 @@ GROUP BY customer_id, usage_date, item, action, variant, outcome, request_class;
 COMMENT ON VIEW meter.usage_by_day IS 'Usage, cost and credits by customer and day, of every event and every row of an attached table that is committed: meter.event_by_day and meter.attached_by_day together. The columns are those of meter.usage_daily. It never depends on when meter.refresh ran; only its speed does. It serves reports; invoices are made of meter.event_by_day.';
 
 CREATE VIEW meter.cost_by_day AS
-SELECT rolled_up.customer_id, rolled_up.usage_date, rolled_up.cost, rolled_up.credits, rolled_up.events, rolled_up.unpriced_cost, rolled_up.unpriced_credits
-FROM meter.rolled_up_day AS rolled_up
+SELECT day.*
+FROM meter.event_cost_by_day AS day
 CROSS JOIN meter.is_attached
-WHERE NOT attached
-	AND NOT EXISTS (
-		SELECT FROM meter.tail_dates
-		WHERE tail_dates.customer_id = rolled_up.customer_id
-			AND tail_dates.first_date <= rolled_up.usage_date
-			AND tail_dates.dates @> rolled_up.usage_date)
-UNION ALL
-SELECT
-	tail.customer_id,
-	tail.usage_date,
-	trim_scale(tail.cost + coalesce(rolled_up.cost, 0)) AS cost,
-	trim_scale(tail.credits + coalesce(rolled_up.credits, 0)) AS credits,
-	tail.events + coalesce(rolled_up.events, 0) AS events,
-	tail.unpriced_cost + coalesce(rolled_up.unpriced_cost, 0) AS unpriced_cost,
-	tail.unpriced_credits + coalesce(rolled_up.unpriced_credits, 0) AS unpriced_credits
-FROM meter.tail_cost AS tail
-CROSS JOIN meter.is_attached
-LEFT JOIN LATERAL (
-	SELECT day.cost, day.credits, day.events, day.unpriced_cost, day.unpriced_credits
-	FROM meter.rolled_up_day AS day
-	WHERE day.customer_id = tail.customer_id
-		AND day.usage_date = tail.usage_date
-	OFFSET 0
-) AS rolled_up ON true
 WHERE NOT attached
 UNION ALL
 SELECT
