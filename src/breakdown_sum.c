@@ -450,7 +450,6 @@ meter_breakdown_sum_final(PG_FUNCTION_ARGS)
 Datum
 meter_break_down_final(PG_FUNCTION_ARGS)
 {
-	TupleDesc columns = fcinfo->flinfo->fn_extra;
 	const BreakdownState *state;
 	EventSums whole = {0};
 	Datum values[6];
@@ -458,15 +457,6 @@ meter_break_down_final(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	if (unlikely(columns == NULL))
-	{
-		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-
-		if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "break_down has no row type");
-		fcinfo->flinfo->fn_extra = columns = BlessTupleDesc(columns);
-		MemoryContextSwitchTo(old);
-	}
 	state = PG_GETARG_STATE_P(0);
 	for (uint32 place = 0; place < state->places; place++)
 	{
@@ -487,7 +477,7 @@ meter_break_down_final(PG_FUNCTION_ARGS)
 	values[3] = Int64GetDatum(whole.unpriced_cost);
 	values[4] = Int64GetDatum(whole.unpriced_credits);
 	values[5] = PointerGetDatum(state_write(state));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(columns, values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(event_sums_columns(fcinfo), values, nulls)));
 }
 
 /* Reads a state's text. */

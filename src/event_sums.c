@@ -183,26 +183,34 @@ meter_event_sums_combine(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(add_usage(state, usage_state_sum(&other->usage)));
 }
 
-/* Returns a state as a row of the roll-up has it. */
-Datum
-meter_event_sums_final(PG_FUNCTION_ARGS)
+/* Returns the columns of the rows that a final function returns, found out once a query. */
+TupleDesc
+event_sums_columns(FunctionCallInfo fcinfo)
 {
-	EventSums *state;
 	TupleDesc columns = fcinfo->flinfo->fn_extra;
-	Datum values[6];
-	bool nulls[6] = {0};
 
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
 	if (unlikely(columns == NULL))
 	{
 		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 
 		if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "event_sums has no row type");
+			elog(ERROR, "sums of events have no row type");
 		fcinfo->flinfo->fn_extra = columns = BlessTupleDesc(columns);
 		MemoryContextSwitchTo(old);
 	}
+	return columns;
+}
+
+/* Returns a state as a row of the roll-up has it. */
+Datum
+meter_event_sums_final(PG_FUNCTION_ARGS)
+{
+	EventSums *state;
+	Datum values[6];
+	bool nulls[6] = {0};
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
 	state = PG_GETARG_EVENT_SUMS_P(0);
 	values[0] = Int64GetDatum(state->events);
 	values[1] = PointerGetDatum(usage_state_sum(&state->usage));
@@ -210,7 +218,7 @@ meter_event_sums_final(PG_FUNCTION_ARGS)
 	values[3] = dec_to_numeric(dec_load(&state->credits));
 	values[4] = Int64GetDatum(state->unpriced_cost);
 	values[5] = Int64GetDatum(state->unpriced_credits);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(columns, values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(event_sums_columns(fcinfo), values, nulls)));
 }
 
 /* Reads a whole number and the blank behind it; false where there is none. */

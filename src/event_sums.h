@@ -7,6 +7,7 @@
 #include "cost.h"
 #include "usage_sum.h"
 
+#include "access/tupdesc.h"
 #include "common/int.h"
 
 #define EVENT_SUMS_FORMAT 1
@@ -36,6 +37,7 @@ typedef struct EventCards
 extern EventSums *event_sums_for_units(UsageReader usage);
 extern EventSums *event_sums_count(FunctionCallInfo fcinfo, EventCards *cards, EventSums *state);
 extern EventSums *event_sums_add_units(EventSums *state, UsageReader usage);
+extern TupleDesc event_sums_columns(FunctionCallInfo fcinfo);
 
 /* Adds to a number of events; refuses a sum that does not fit. */
 static inline void
