@@ -206,8 +206,8 @@ FROM meter.unconsumed_ranges((SELECT txids FROM meter.consumed_txid)) AS piece;
 COMMENT ON VIEW meter.unconsumed_range IS 'The ranges of usage_event.txid, first inclusive and end exclusive, whose events are not in usage_daily. The present one is where this cluster''s new events come.';
 
 /*
- * The present range by scalar subqueries, for an index scan in any number of workers.
- * The others most often have no event; OFFSET 0 keeps each to its own index scan.
+ * The present range and the first one, which most often has no event, by scalar subqueries, for
+ * one scan in any number of workers. OFFSET 0 keeps each of the others to its own index scan.
  */
 CREATE VIEW meter.unconsumed_event AS
 WITH event AS NOT MATERIALIZED (
@@ -215,6 +215,8 @@ WITH event AS NOT MATERIALIZED (
 	FROM meter.usage_event
 	WHERE txid >= (SELECT first_txid FROM meter.unconsumed_range WHERE present)
 		AND txid < (SELECT end_txid FROM meter.unconsumed_range WHERE present)
+		OR txid >= 0
+		AND txid < (SELECT end_txid FROM meter.unconsumed_range WHERE first_txid = 0)
 	UNION ALL
 	SELECT old_event.*
 	FROM meter.unconsumed_range AS gap
@@ -226,6 +228,7 @@ WITH event AS NOT MATERIALIZED (
 		OFFSET 0
 	) AS old_event
 	WHERE NOT gap.present
+		AND gap.first_txid > 0
 )
 SELECT
 	event.customer_id,
