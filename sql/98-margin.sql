@@ -685,7 +685,8 @@ RETURN CASE WHEN isfinite(lower(period)) AND isfinite(upper(period)) THEN ARRAY(
 END;
 COMMENT ON FUNCTION meter.months_of(daterange) IS 'The months, by their first dates, that a period has days in. NULL for one without both ends.';
 
-CREATE VIEW meter.customer_revenue AS
+/* Each line is exchanged by itself, so margins add lines up without making rows of customer, month and kind first. */
+CREATE VIEW meter.revenue_part AS
 WITH line AS NOT MATERIALIZED (
 	SELECT
 		customer_id, period, kind, amount, currency, estimated,
@@ -696,34 +697,41 @@ WITH line AS NOT MATERIALIZED (
 	FROM meter.revenue_line
 ), earned AS NOT MATERIALIZED (
 	SELECT
-		line.customer_id,
-		line.month,
-		line.kind,
-		line.currency,
-		sum(CASE
-			WHEN lower(line.period) >= line.month AND upper(line.period) <= (line.month + interval '1 month')::date THEN line.amount
-			ELSE meter.prorate(line.amount, line.period * daterange(line.month, (line.month + interval '1 month')::date), line.period)
-		END) AS amount,
-		count(*) FILTER (WHERE line.amount IS NULL) AS unknown,
-		bool_or(line.estimated) AS estimated
+		customer_id, month, kind, currency, estimated,
+		CASE
+			WHEN lower(period) >= month AND upper(period) <= (month + interval '1 month')::date THEN amount
+			ELSE meter.prorate(amount, period * daterange(month, (month + interval '1 month')::date), period)
+		END AS amount
 	FROM line
-	WHERE line.month <= (SELECT today FROM meter.reporting)
-	GROUP BY line.customer_id, line.month, line.kind, line.currency
 )
 SELECT
 	earned.customer_id,
 	earned.month,
 	earned.kind,
-	trim_scale(CASE WHEN earned.unknown = 0 THEN CASE WHEN earned.currency = reporting.currency THEN earned.amount ELSE round(earned.amount * monthly_rate.rate, 12) END END) AS amount,
-	trim_scale(CASE WHEN earned.unknown = 0 THEN earned.amount END) AS billed_amount,
+	CASE WHEN earned.currency = reporting.currency THEN earned.amount ELSE round(earned.amount * monthly_rate.rate, 12) END AS amount,
+	earned.amount AS billed_amount,
 	earned.currency AS billed_currency,
 	earned.estimated OR earned.month >= meter.month_start(reporting.today) AS estimated
 FROM earned
 CROSS JOIN meter.reporting
 LEFT JOIN meter.monthly_rate
 	ON monthly_rate.currency = earned.currency
-	AND monthly_rate.month = earned.month;
-COMMENT ON VIEW meter.customer_revenue IS 'What each customer brought, by month, kind and the currency it was billed in: each line''s part of the month, by days, in the currency of meter.setting (NULL where there is no exchange rate, or the amount is not known) and as billed. Months to come are not shown. estimated: the month is not over, or not billed for good. Cheap.';
+	AND monthly_rate.month = earned.month
+WHERE earned.month <= reporting.today;
+COMMENT ON VIEW meter.revenue_part IS 'The part of each line of meter.revenue_line in each month that its period has days in, by days: what meter.customer_revenue adds up, with its columns.';
+
+CREATE VIEW meter.customer_revenue AS
+SELECT
+	customer_id,
+	month,
+	kind,
+	CASE WHEN count(amount) = count(*) THEN trim_scale(sum(amount)) END AS amount,
+	CASE WHEN count(billed_amount) = count(*) THEN trim_scale(sum(billed_amount)) END AS billed_amount,
+	billed_currency,
+	bool_or(estimated) AS estimated
+FROM meter.revenue_part
+GROUP BY customer_id, month, kind, billed_currency;
+COMMENT ON VIEW meter.customer_revenue IS 'What each customer brought, by month, kind and the currency it was billed in: each line''s part of the month, by days, in the currency of meter.setting (each line exchanged by itself, to 12 digits; NULL where there is no exchange rate, or the amount is not known) and as billed. Months to come are not shown. estimated: the month is not over, or not billed for good. Cheap.';
 
 CREATE FUNCTION meter.customer_revenue_between(since date, until date)
 	RETURNS TABLE (customer_id text, kind text, amount numeric, billed_amount numeric, billed_currency text, estimated boolean)
@@ -731,27 +739,28 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
 	WITH earned AS (
 		SELECT
-			line.customer_id,
-			line.kind,
-			line.currency,
-			sum(meter.prorate(line.amount, line.period * daterange(since, until), line.period)) AS amount,
-			count(*) FILTER (WHERE line.amount IS NULL) AS unknown,
-			bool_or(line.estimated) AS estimated
+			line.customer_id, line.kind, line.currency, line.estimated,
+			meter.prorate(line.amount, line.period * daterange(since, until), line.period) AS amount
 		FROM meter.revenue_line AS line
 		WHERE line.period && daterange(since, until)
-		GROUP BY line.customer_id, line.kind, line.currency
+	), part AS (
+		SELECT
+			earned.*,
+			CASE WHEN earned.currency = reporting.currency THEN earned.amount ELSE round(earned.amount * meter.exchange_rate(earned.currency, until - 1), 12) END AS reported_amount
+		FROM earned
+		CROSS JOIN meter.reporting
 	)
 	SELECT
-		earned.customer_id,
-		earned.kind,
-		CASE WHEN earned.unknown = 0 THEN trim_scale(round(earned.amount * meter.exchange_rate(earned.currency, until - 1), 12)) END,
-		CASE WHEN earned.unknown = 0 THEN trim_scale(earned.amount) END,
-		earned.currency,
-		earned.estimated OR until > reporting.today
-	FROM earned
-	CROSS JOIN meter.reporting;
+		part.customer_id,
+		part.kind,
+		CASE WHEN count(part.reported_amount) = count(*) THEN trim_scale(sum(part.reported_amount)) END,
+		CASE WHEN count(part.amount) = count(*) THEN trim_scale(sum(part.amount)) END,
+		part.currency,
+		bool_or(part.estimated) OR until > (SELECT today FROM meter.reporting)
+	FROM part
+	GROUP BY part.customer_id, part.kind, part.currency;
 END;
-COMMENT ON FUNCTION meter.customer_revenue_between(date, date) IS 'meter.customer_revenue of the dates from since to before until: each line''s part of them, by days, exchanged at the last of them.';
+COMMENT ON FUNCTION meter.customer_revenue_between(date, date) IS 'meter.customer_revenue of the dates from since to before until: each line''s part of them, by days, exchanged by itself at the last of them.';
 
 CREATE VIEW meter.shared_cost_weight AS
 WITH used AS NOT MATERIALIZED (
@@ -843,6 +852,22 @@ WHERE customer_id IS NOT NULL
 	OR whole_weight = 0;
 COMMENT ON VIEW meter.shared_cost_allocation IS 'Each row of meter.shared_cost divided among the customers by its basis, to the last minor unit: the amounts of a shared_cost_id add up to it. customer_id is NULL where nobody has a weight, so that nothing is lost. weight_unknown: the customer''s revenue has no exchange rate, and it got no part for that reason.';
 
+/*
+ * A window takes all customers anyway, so nothing is lost by a function: and what reads
+ * margins need not plan all of this where there is no shared cost.
+ */
+CREATE FUNCTION meter.allocated_shared_cost() RETURNS SETOF meter.shared_cost_allocation
+LANGUAGE plpgsql STABLE ROWS 100
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF EXISTS (SELECT FROM meter.shared_cost) THEN
+		RETURN QUERY SELECT * FROM meter.shared_cost_allocation;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION meter.allocated_shared_cost() IS 'The rows of meter.shared_cost_allocation.';
+
 CREATE VIEW meter.customer_shared_cost AS
 WITH part AS NOT MATERIALIZED (
 	SELECT
@@ -854,7 +879,7 @@ WITH part AS NOT MATERIALIZED (
 			allocation.amount,
 			daterange(allocation.first_date, allocation.last_date, '[]') * daterange(month, (month + interval '1 month')::date),
 			daterange(allocation.first_date, allocation.last_date, '[]'))) AS amount
-	FROM meter.shared_cost_allocation AS allocation
+	FROM meter.allocated_shared_cost() AS allocation
 	CROSS JOIN LATERAL unnest(meter.months_of(daterange(allocation.first_date, allocation.last_date, '[]'))) AS month
 	WHERE month <= (SELECT today FROM meter.reporting)
 	GROUP BY allocation.customer_id, month, allocation.layer, allocation.currency
@@ -905,7 +930,7 @@ COMMENT ON FUNCTION meter.customer_shared_cost_between(date, date) IS 'meter.cus
 /* One row an amount: what a margin is made of. Everything about margins adds these up. */
 CREATE VIEW meter.margin_part AS
 SELECT customer_id, month, 'revenue' AS side, kind AS part, amount, 0::bigint AS events, 0::bigint AS unpriced_events, estimated
-FROM meter.customer_revenue
+FROM meter.revenue_part
 UNION ALL
 /* Nothing is exchanged, so nothing is rounded: it need not be one row a month. */
 SELECT part.customer_id, part.usage_month, 'cost', NULL, part.cost, part.events, part.unpriced_cost, part.usage_month >= (SELECT meter.month_start(reporting.today) FROM meter.reporting)
@@ -922,6 +947,7 @@ COMMENT ON VIEW meter.margin_part IS 'The amounts that margins are made of, by c
 
 /*
  * Without the rank, which takes all customers: limited to one, it reads the usage of that one.
+ * Most customers have had one subscription, which is held's; only those with more are looked up by month.
  * A query without cost_by_layer does not read the items, as the join falls away.
  */
 CREATE VIEW meter.margin_of_customer AS
@@ -932,6 +958,8 @@ WITH figure AS NOT MATERIALIZED (
 		CASE WHEN bool_and(amount IS NOT NULL OR side <> 'revenue') THEN coalesce(sum(amount) FILTER (WHERE side = 'revenue'), 0) END AS revenue,
 		CASE WHEN bool_and(amount IS NOT NULL OR side <> 'cost') THEN coalesce(sum(amount) FILTER (WHERE side = 'cost'), 0) END AS cost,
 		CASE WHEN bool_and(amount IS NOT NULL OR side <> 'shared_cost') THEN coalesce(sum(amount) FILTER (WHERE side = 'shared_cost'), 0) END AS shared_cost,
+		/* one sum, for a query that has no use for the three */
+		CASE WHEN count(amount) = count(*) THEN sum(CASE side WHEN 'revenue' THEN amount ELSE - amount END) END AS gross_margin,
 		array_agg(part) FILTER (WHERE side = 'revenue') AS kinds,
 		array_agg(amount) FILTER (WHERE side = 'revenue') AS amounts,
 		sum(events) AS events,
@@ -940,6 +968,10 @@ WITH figure AS NOT MATERIALIZED (
 		bool_or(estimated) AS estimated
 	FROM meter.margin_part
 	GROUP BY customer_id, month, NULL::xid /* see meter.tail_day */
+), held AS NOT MATERIALIZED (
+	SELECT customer_id, count(*) AS subscriptions, min(plan) AS plan, range_agg(valid) AS valid
+	FROM meter.subscription
+	GROUP BY customer_id
 ), layered AS NOT MATERIALIZED (
 	SELECT customer_id, month, jsonb_object_agg(layer, amount) AS cost_by_layer
 	FROM (
@@ -953,20 +985,23 @@ WITH figure AS NOT MATERIALIZED (
 SELECT
 	figure.customer_id,
 	figure.month,
-	(
-		SELECT held.plan
-		FROM meter.subscription AS held
-		WHERE held.customer_id = figure.customer_id
-			AND held.valid && daterange(figure.month, (figure.month + interval '1 month')::date)
-		ORDER BY held.family <> 'main', held.family COLLATE "C", lower(held.valid) DESC
-		LIMIT 1
-	) AS plan,
+	CASE
+		WHEN held.subscriptions = 1 THEN CASE WHEN held.valid && daterange(figure.month, (figure.month + interval '1 month')::date) THEN held.plan END
+		WHEN held.subscriptions > 1 THEN (
+			SELECT several.plan
+			FROM meter.subscription AS several
+			WHERE several.customer_id = figure.customer_id
+				AND several.valid && daterange(figure.month, (figure.month + interval '1 month')::date)
+			ORDER BY several.family <> 'main', several.family COLLATE "C", lower(several.valid) DESC
+			LIMIT 1
+		)
+	END AS plan,
 	customer.segment,
 	trim_scale(figure.revenue) AS revenue,
 	trim_scale(figure.cost) AS cost,
 	trim_scale(figure.shared_cost) AS shared_cost,
-	trim_scale(figure.revenue - figure.cost - figure.shared_cost) AS gross_margin,
-	CASE WHEN figure.revenue > 0 THEN trim_scale(round(100 * (figure.revenue - figure.cost - figure.shared_cost) / figure.revenue, 4)) END AS gross_margin_percent,
+	trim_scale(figure.gross_margin) AS gross_margin,
+	CASE WHEN figure.revenue > 0 THEN trim_scale(round(100 * figure.gross_margin / figure.revenue, 4)) END AS gross_margin_percent,
 	coalesce((
 		SELECT jsonb_object_agg(kind, amount)
 		FROM (
@@ -982,6 +1017,7 @@ SELECT
 	figure.estimated
 FROM figure
 LEFT JOIN meter.customer ON customer.customer_id = figure.customer_id
+LEFT JOIN held ON held.customer_id = figure.customer_id
 LEFT JOIN layered
 	ON layered.customer_id = figure.customer_id
 	AND layered.month = figure.month;

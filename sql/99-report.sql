@@ -4,21 +4,23 @@ CREATE VIEW meter.cost_spread AS
 WITH counted AS NOT MATERIALIZED (
 	SELECT
 		month,
-		plan,
-		segment,
+		scope,
+		CASE scope WHEN 'plan' THEN plan END AS plan,
+		CASE scope WHEN 'segment' THEN segment END AS segment,
 		CASE WHEN cost > 0 THEN cost END AS cost,
 		CASE WHEN cost > 0 THEN revenue END AS revenue,
 		CASE WHEN cost IS NULL THEN 1 ELSE 0 END AS unknown,
 		unpriced_events,
 		estimated
 	FROM meter.margin_of_customer
+	CROSS JOIN (VALUES ('all'), ('plan'), ('segment')) AS scope (scope)
 	WHERE customer_id IS NOT NULL
 ), figure AS NOT MATERIALIZED (
 	SELECT
 		month,
+		scope,
 		plan,
 		segment,
-		CASE WHEN grouping(plan) = 0 THEN 'plan' WHEN grouping(segment) = 0 THEN 'segment' ELSE 'all' END AS scope,
 		count(cost) AS customers,
 		sum(cost) AS cost,
 		percentile_disc(ARRAY[0.05, 0.5, 0.75, 0.8, 0.9, 0.95, 0.99]) WITHIN GROUP (ORDER BY cost) AS percentiles,
@@ -36,7 +38,7 @@ WITH counted AS NOT MATERIALIZED (
 		sum(unpriced_events) AS unpriced_events,
 		bool_or(estimated) AS estimated
 	FROM counted
-	GROUP BY GROUPING SETS ((month, plan), (month, segment), (month))
+	GROUP BY month, scope, plan, segment
 	HAVING count(cost) > 0
 )
 SELECT
@@ -913,7 +915,7 @@ BEGIN
 				'usage_by_day', 'usage_by_month', 'usage_part', 'cost_by_day', 'cost_by_month', 'cost_part', 'customer_month', 'reporting', 'customer', 'item', 'layer', 'action', 'fx_rate', 'monthly_rate',
 				'customer_cost', 'customer_action_cost', 'action_cost', 'workflow_cost', 'user_cost', 'cache_saving', 'shared_cost', 'shared_cost_weight', 'shared_cost_allocation', 'customer_shared_cost',
 				'provider_bill', 'provider_usage', 'provider_reconciliation', 'provider_bill_allocation', 'revenue', 'revenue_source', 'revenue_line', 'credit_grant', 'credit_ledger', 'credit_balance', 'credit_lot_balance', 'credit_revenue', 'credit_problem', 'top_up_due', 'revenue_problem', 'customer_revenue',
-				'margin_part', 'margin_of_customer', 'customer_margin', 'plan_margin', 'segment_margin', 'monthly_margin', 'customer_item_margin', 'item_margin', 'customer_action_margin', 'action_margin',
+				'revenue_part', 'margin_part', 'margin_of_customer', 'customer_margin', 'plan_margin', 'segment_margin', 'monthly_margin', 'customer_item_margin', 'item_margin', 'customer_action_margin', 'action_margin',
 				'cost_spread', 'cost_variance_by_month', 'cost_budget', 'pricing_threshold', 'item_allowance', 'allowance_spread', 'used_allowance', 'signal_base', 'pricing_signal', 'focus_cost_and_usage', 'unpriced_usage', 'unknown_name',
 				'invoice', 'invoice_line', 'billed_line', 'money_credit_balance', 'billing_period', 'invoice_preview', 'period_usage', 'allowance_use', 'period_problem', 'customer_zone_span')
 	), role);
