@@ -38,8 +38,8 @@ SELECT n, jsonb_build_array(
 FROM name;
 SELECT count(*) AS names, bool_and(entry.item = name) AS items, bool_and(entry.request_class IS NULL OR (action, variant, outcome, request_class) = (name, name, name, name)) AS others, bool_and(entry.events = n) AS events
 FROM name JOIN kept USING (n), meter.entries(breakdown) AS entry;
-SELECT breakdown FROM kept WHERE n BETWEEN 1 AND 11;
-SELECT n, length(breakdown::text) FROM kept WHERE n > 11;
+SELECT breakdown FROM kept WHERE n BETWEEN 1 AND 11 ORDER BY n;
+SELECT n, length(breakdown::text) FROM kept WHERE n > 11 ORDER BY n;
 SELECT bool_and(breakdown::text::meter.breakdown::text = breakdown::text) AS text, bool_and(breakdown::jsonb::meter.breakdown::text = breakdown::text) AS jsonb,
 	bool_and(meter.breakdown_send(breakdown::jsonb::meter.breakdown) = meter.breakdown_send(breakdown)) AS sent, bool_and(breakdown::jsonb::text::meter.breakdown::text = breakdown::text) AS both
 FROM kept;
