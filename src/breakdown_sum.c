@@ -1,6 +1,6 @@
 /*
  * breakdown_sum.c: the aggregates break_down, which makes a breakdown of events, and
- * sum(meter.breakdown), and the state of both.
+ * sum(meter.breakdown) and sum_by, and the state of all three.
  *
  * A state is one block: the header; a table of the keys that it has met, open to
  * linear probing and at most three quarters full; and behind it, wherever there was
@@ -25,6 +25,9 @@
 #include "utils/memutils.h"
 
 #define STATE_FORMAT 1
+
+/* All names of a key, by their bits. */
+#define ALL_NAMES ((1 << BREAKDOWN_NAMES) - 1)
 
 typedef struct KeySums
 {
@@ -62,7 +65,8 @@ static BreakdownState *state_make(uint32 places, Size room);
 static BreakdownState *state_copy(const BreakdownState *state);
 static BreakdownState *state_grow(const BreakdownState *old, uint32 places, Size room);
 static uint32 find_place(const BreakdownState *state, const BreakdownKey *key, uint32 hash);
-static BreakdownState *state_add(BreakdownState *state, const void *breakdown);
+static BreakdownKey narrow_key(const BreakdownKey *key, int names, uint8 *room);
+static BreakdownState *state_add(BreakdownState *state, const void *breakdown, int names);
 static int compare_keys(const void *a, const void *b);
 static struct varlena *state_write(const BreakdownState *state);
 
@@ -325,23 +329,56 @@ meter_break_down_add(PG_FUNCTION_ARGS)
 		state_insert(state, &key, hash, event_sums_count(fcinfo, &cache->cards, NULL)));
 }
 
-/* Adds a breakdown to a state, or to a new one where that is NULL; returns the state that holds the sum. */
+/* Returns a key without the names that are not among some, in room that has its bytes. */
+static BreakdownKey
+narrow_key(const BreakdownKey *key, int names, uint8 *room)
+{
+	BreakdownKey narrow = {room, 1};
+	const uint8 *p = key->bytes + 1;
+
+	room[0] = key->bytes[0] & names;
+	for (int name = 0; name < BREAKDOWN_NAMES; name++)
+	{
+		const uint8 *from = p;
+		const char *text;
+		int length;
+
+		if ((key->bytes[0] & (1 << name)) == 0)
+			continue;
+		p = breakdown_read_name(p, &text, &length);
+		if ((names & (1 << name)) == 0)
+			continue;
+		memcpy(room + narrow.length, from, p - from);
+		narrow.length += (int) (p - from);
+	}
+	return narrow;
+}
+
+/*
+ * Adds a breakdown to a state, or to a new one where that is NULL, by some of the names
+ * only; returns the state that holds the sum.
+ */
 static BreakdownState *
-state_add(BreakdownState *state, const void *breakdown)
+state_add(BreakdownState *state, const void *breakdown, int names)
 {
 	BreakdownReader reader;
 	BreakdownEntry entry;
+	uint8 *room = names == ALL_NAMES ? NULL : palloc(VARSIZE_ANY(breakdown));
 
 	if (state == NULL)
-		state = state_make(2, VARSIZE_ANY(breakdown));
+		state = state_make(2, names == ALL_NAMES ? VARSIZE_ANY(breakdown) : 0);
 	breakdown_open(&reader, breakdown);
 	while (breakdown_next(&reader, &entry))
 	{
 		UsageReader usage = breakdown_usage_reader(&entry);
 		uint32 hash = 0;
-		bool known = state_seek(state, &entry.key, &hash);
-		EventSums *sums = known ? sums_at(state, state->last) : event_sums_for_units(usage);
+		bool known;
+		EventSums *sums;
 
+		if (names != ALL_NAMES)
+			entry.key = narrow_key(&entry.key, names, room);
+		known = state_seek(state, &entry.key, &hash);
+		sums = known ? sums_at(state, state->last) : event_sums_for_units(usage);
 		event_sums_add_number(&sums->events, entry.events);
 		event_sums_add_number(&sums->unpriced_cost, entry.unpriced_cost);
 		event_sums_add_number(&sums->unpriced_credits, entry.unpriced_credits);
@@ -353,18 +390,26 @@ state_add(BreakdownState *state, const void *breakdown)
 	return state;
 }
 
-/* Adds a breakdown (state, breakdown) to the state. */
+/*
+ * Adds a breakdown (state, breakdown [, item, action, variant, outcome, request_class])
+ * to the state: by the names for which the latter are true, or by all.
+ */
 Datum
 meter_breakdown_sum_add(PG_FUNCTION_ARGS)
 {
+	int names = PG_NARGS() == 2 ? ALL_NAMES : 0;
+
 	if (PG_ARGISNULL(1))
 	{
 		if (PG_ARGISNULL(0))
 			PG_RETURN_NULL();
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
+	for (int i = 2; i < PG_NARGS(); i++)
+		if (!PG_ARGISNULL(i) && PG_GETARG_BOOL(i))
+			names |= 1 << (i - 2);
 	PG_RETURN_POINTER(state_add(PG_ARGISNULL(0) ? NULL : changeable(fcinfo, PG_GETARG_STATE_P(0)),
-								PG_GETARG_BREAKDOWN_PP(1)));
+								PG_GETARG_BREAKDOWN_PP(1), names));
 }
 
 /* Returns the sum of two states. */
@@ -379,8 +424,8 @@ meter_breakdown_sum_combine(PG_FUNCTION_ARGS)
 	}
 	if (PG_ARGISNULL(0))
 		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
-	PG_RETURN_POINTER(
-		state_add(changeable(fcinfo, PG_GETARG_STATE_P(0)), state_write(PG_GETARG_STATE_P(1))));
+	PG_RETURN_POINTER(state_add(changeable(fcinfo, PG_GETARG_STATE_P(0)),
+								state_write(PG_GETARG_STATE_P(1)), ALL_NAMES));
 }
 
 typedef struct SortedKey
@@ -488,7 +533,7 @@ meter_breakdown_state_in(PG_FUNCTION_ARGS)
 
 	if (breakdown == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_POINTER(state_add(NULL, breakdown));
+	PG_RETURN_POINTER(state_add(NULL, breakdown, ALL_NAMES));
 }
 
 /* Returns a state's text. */
@@ -502,7 +547,8 @@ meter_breakdown_state_out(PG_FUNCTION_ARGS)
 Datum
 meter_breakdown_state_recv(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(state_add(NULL, breakdown_read_wire((StringInfo) PG_GETARG_POINTER(0))));
+	PG_RETURN_POINTER(
+		state_add(NULL, breakdown_read_wire((StringInfo) PG_GETARG_POINTER(0)), ALL_NAMES));
 }
 
 /* Returns a state's wire form. */

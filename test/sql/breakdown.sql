@@ -240,6 +240,34 @@ WITH s AS MATERIALIZED (SELECT '[{"item": "a", "events": 1, "usage": {"x": 1}}]'
 SELECT meter.breakdown_sum_add(s, '[{"item": "a", "events": 1, "usage": {"x": 1, "y": 1}}]'), meter.breakdown_sum_combine(s, s), meter.breakdown_sum_add(s, NULL), meter.breakdown_sum_combine(NULL, s), meter.breakdown_sum_combine(s, NULL), s FROM s;
 SELECT meter.breakdown_sum_add(NULL, NULL) IS NULL AS nothing, meter.breakdown_sum_combine(NULL, NULL) IS NULL AS nothing, meter.breakdown_sum_final(NULL) IS NULL AS nothing, meter.breakdown_sum_add(NULL, '[]') AS something;
 
+-- sum_by: what sum says of the same entries without the names that are not asked for, for each choice of names
+CREATE TABLE named AS
+SELECT g, i, jsonb_build_array(
+	jsonb_strip_nulls(jsonb_build_object('item', (ARRAY[NULL, '', 'a', 'ab', repeat('x', 200)])[1 + i % 5], 'action', (ARRAY[NULL, 'b', 'a'])[1 + i / 2 % 3], 'variant', (ARRAY['standard', NULL])[1 + i / 3 % 2], 'outcome', (ARRAY[NULL, 'success', ''])[1 + i / 5 % 3], 'request_class', (ARRAY[NULL, 'a'])[1 + i / 7 % 2]))
+		|| jsonb_build_object('events', i, 'usage', jsonb_build_object('input_tokens', i, 'u' || i % 6, 1), 'cost', i * 0.25, 'credits', -i, 'unpriced_cost', i % 2, 'unpriced_credits', -1),
+	jsonb_build_object('item', 'of all', 'action', 'of all', 'variant', 'of all', 'outcome', 'of all', 'request_class', 'of all', 'events', 1, 'usage', '{}'::jsonb))::meter.breakdown AS breakdown
+FROM generate_series(1, 3) AS g, generate_series(1, 70 * g) AS i;
+CREATE VIEW narrow AS
+SELECT choice, g, meter.sum_by(breakdown, choice & 1 > 0, choice & 2 > 0, choice & 4 > 0, choice & 8 > 0, choice & 16 > 0) AS sum
+FROM named, generate_series(0, 31) AS choice GROUP BY choice, g;
+CREATE VIEW expected_narrow AS
+SELECT choice, g, entry.item, entry.action, entry.variant, entry.outcome, entry.request_class, sum(events)::bigint AS events, sum(usage) AS usage, trim_scale(sum(cost)) AS cost, sum(credits) AS credits, sum(unpriced_cost)::bigint AS unpriced_cost, sum(unpriced_credits)::bigint AS unpriced_credits
+FROM generate_series(0, 31) AS choice, (SELECT g, whole.* FROM named, meter.entries(breakdown) AS whole) AS whole, LATERAL (
+	SELECT CASE WHEN choice & 1 > 0 THEN whole.item END AS item, CASE WHEN choice & 2 > 0 THEN whole.action END AS action, CASE WHEN choice & 4 > 0 THEN whole.variant END AS variant,
+		CASE WHEN choice & 8 > 0 THEN whole.outcome END AS outcome, CASE WHEN choice & 16 > 0 THEN whole.request_class END AS request_class) AS entry
+GROUP BY choice, g, entry.item, entry.action, entry.variant, entry.outcome, entry.request_class;
+CREATE VIEW narrow_entry AS SELECT choice, g, entry.* FROM (SELECT * FROM narrow OFFSET 0) AS narrow, meter.entries(sum) AS entry;
+(TABLE narrow_entry EXCEPT ALL TABLE expected_narrow) UNION ALL (TABLE expected_narrow EXCEPT ALL TABLE narrow_entry);
+SELECT count(*) AS entries, count(DISTINCT choice) AS choices, count(*) FILTER (WHERE choice = 0) AS of_none, sum(events) FILTER (WHERE choice = 0) AS events, sum(events) = 32 * sum(events) FILTER (WHERE choice = 0) AS same FROM narrow_entry;
+SELECT bool_and(sum::text = (SELECT meter.sum(named.breakdown) FROM named WHERE named.g = narrow.g)::text) AS by_all_is_sum FROM narrow WHERE choice = 31;
+SELECT g, sum FROM narrow WHERE choice = 0 ORDER BY g;
+SELECT meter.sum_by(breakdown, NULL, true, NULL, NULL, NULL)::text = meter.sum_by(breakdown, false, true, false, false, false)::text AS null_is_not_asked_for FROM named;
+SELECT meter.sum_by(NULL::meter.breakdown, true, true, true, true, true) IS NULL AS nothing, meter.sum_by(b, false, false, false, false, false) AS something, meter.sum_by(b, true, NULL, false, false, false) FILTER (WHERE false) IS NULL AS none
+FROM (VALUES (NULL::meter.breakdown), ('[]'), (NULL)) AS v (b);
+SELECT field, refusal('SELECT meter.sum_by(b, false, true, true, true, true) FROM unnest(ARRAY[$1, replace($1::text, ''"a"'', ''"b"'')::meter.breakdown]) AS b', breakdown) FROM large;
+WITH s AS MATERIALIZED (SELECT '[{"item": "a", "events": 1, "usage": {"x": 1}}]'::meter.breakdown_state AS s)
+SELECT meter.breakdown_sum_add(s, '[{"item": "a", "variant": "v", "events": 1, "usage": {"x": 1, "y": 1}}]', true, true, false, true, true), s FROM s;
+
 -- Sums that outgrow their place: units that come one by one, known and custom, in keys that take turns.
 CREATE TABLE growing AS
 SELECT i, 'item ' || i % k AS item, k, ('{"u' || i / k || '": ' || i || CASE WHEN i % 2 = 0 THEN ', "input_tokens": 1' ELSE ', "output_tokens": 0.5, "' || repeat('v', 1 + i % 63) || '": 1' END || '}')::meter.usage AS usage

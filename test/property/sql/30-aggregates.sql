@@ -76,6 +76,8 @@ INSERT INTO aggregate_of (n, signature, arguments, source) VALUES
     (25, 'meter.event_sums(meter.rate_card, meter.rate_card, text, text, timestamptz, meter.usage, text, smallint)',
         '(SELECT card FROM prop.mild_card), (SELECT card FROM prop.mild_card), item, CASE WHEN small % 3 = 0 THEN item END, at, usage, variant, (1 - chunk % 2 * 2)::smallint', 'row'),
     (26, 'meter.sum(meter.breakdown)', 'breakdown', 'row'),
+    (28, 'meter.sum_by(meter.breakdown, boolean, boolean, boolean, boolean, boolean)',
+        'breakdown, g & 1 > 0, g & 2 > 0, g & 4 > 0, g & 8 > 0, g & 16 > 0', 'row'),
     (27, 'meter.break_down(meter.rate_card, meter.rate_card, text, text, timestamptz, meter.usage, text, smallint, text, text, text)',
         '(SELECT card FROM prop.mild_card), (SELECT card FROM prop.mild_card), CASE WHEN small % 7 > 0 THEN item END, CASE WHEN small % 3 = 0 THEN item END, CASE WHEN small % 11 > 0 THEN at END, CASE WHEN small % 13 > 0 THEN usage END, CASE WHEN small % 5 > 0 THEN variant END, CASE WHEN small % 17 > 0 THEN (1 - chunk % 2 * 2)::smallint END, CASE WHEN small % 4 > 0 THEN item END, pool, CASE WHEN small % 19 = 0 THEN zone END', 'row'),
     (16, 'meter.total_cost(meter.rate_card, text, timestamptz, text, "any")',

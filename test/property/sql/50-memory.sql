@@ -23,6 +23,7 @@ INSERT INTO memory_call VALUES
     (17, 'event_sums', 'meter.event_sums((SELECT card FROM prop.probe_card), (SELECT card FROM prop.probe_card), ''item1'', ''item1'', ''2026-05-01'', bag, NULL, 1::smallint)', 'one', 1),
     (19, 'break_down', 'meter.break_down((SELECT card FROM prop.probe_card), (SELECT card FROM prop.probe_card), ''item'' || i % 20, ''item1'', ''2026-05-01'', bag, NULL, 1::smallint, NULL, NULL, NULL)', 'one', 1),
     (20, 'sum(breakdown)', 'meter.sum(day)', 'one', 1),
+    (25, 'sum_by', 'meter.sum_by(day, i % 2 = 0, false, true, i % 3 = 0, true)', 'one', 1),
     (21, 'add of breakdowns', 'count(meter.add(day, day))', 'one', 10),
     (22, 'entries', 'count((SELECT sum(events) FROM meter.entries(day)))', 'one', 20),
     (23, 'breakdown of text', 'count((''[{"item": "'' || i || ''", "events": 1, "usage": {"x": 1}}]'')::meter.breakdown::text)', 'one', 10),
