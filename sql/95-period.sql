@@ -198,8 +198,11 @@ BEGIN
 		FROM metered
 		WHERE NOT metered.in_events
 	), rolled_up AS (
-		/* Added up first: to make rows of it takes longer. Whole months are added up already. */
-		SELECT used.subscription_id, used.period_start, meter.sum(used.breakdown) AS breakdown
+		/*
+		 * Added up first, by what metrics tell apart: to make rows of it takes longer, and
+		 * most plans need one or a few of a period. Whole months are added up already.
+		 */
+		SELECT used.subscription_id, used.period_start, meter.sum_by(used.breakdown, needed.item, needed.action, needed.variant, true, needed.request_class) AS breakdown
 		FROM (
 			SELECT part.subscription_id, part.period_start, month.breakdown
 			FROM meter.billable_month AS month
@@ -223,9 +226,10 @@ BEGIN
 				AND day.usage_date >= (SELECT needed.first_date FROM needed)
 				AND day.usage_date < (SELECT needed.end_date FROM needed)
 		) AS used
+		CROSS JOIN needed
 		GROUP BY used.subscription_id, used.period_start
 	), day AS MATERIALIZED (
-		/* What no metric tells apart is one row: most plans have a few rows a period. */
+		/* The tail is told apart as the roll-up is above. */
 		SELECT
 			day.subscription_id, day.period_start,
 			CASE WHEN needed.item THEN day.item END AS item,
