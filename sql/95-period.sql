@@ -175,6 +175,9 @@ BEGIN
 			ON override.subscription_id = part.subscription_id
 			AND override.plan_item = item.plan_item
 			AND override.valid @> part.period_start
+		/* Fees and seats alone are due in advance. */
+		WHERE NOT only_due
+			OR CASE item.timing WHEN 'advance' THEN part.period_start ELSE upper(part.period) END <= part.until
 	), metered AS MATERIALIZED (
 		SELECT
 			item.customer_id, item.subscription_id, item.plan, item.version, item.period_start, item.period, item.plan_item, item.dimension,
@@ -184,8 +187,6 @@ BEGIN
 			CASE WHEN metric.aggregation = 'time_weighted' THEN meter.customer_date_start(item.customer_id, upper(item.period)) END AS ends
 		FROM item
 		JOIN meter.metric USING (metric)
-		WHERE NOT only_due
-			OR upper(item.period) <= item.until
 	), needed AS MATERIALIZED (
 		SELECT
 			min(metered.period_start) AS first_date,
@@ -356,8 +357,8 @@ BEGIN
 				sum(meter.prorate(meter.charge(scaled.tariff, greatest(span.seats, coalesce(item.quantity, 0))), span.span, item.whole)) AS by_day
 			FROM meter.seat_spans(item.subscription_id, CASE item.kind WHEN 'seat' THEN item.plan_item ELSE item.seat_item END, item.period) AS span
 		) AS seats
-		WHERE (item.kind = 'seat' OR item.seat_item IS NOT NULL)
-			AND (NOT only_due OR CASE item.timing WHEN 'advance' THEN item.period_start ELSE upper(item.period) END <= item.until)
+		WHERE item.kind = 'seat'
+			OR item.seat_item IS NOT NULL
 	), usage_line AS (
 		SELECT
 			item.*,
@@ -385,15 +386,14 @@ BEGIN
 			AND priced.version = item.version
 			AND priced.plan_item = item.plan_item
 			AND priced.value = measured.line_group
-		WHERE (item.dimension IS NULL OR measured.line_group IS NOT NULL)
-			AND (NOT only_due OR upper(item.period) <= item.until)
+		WHERE item.dimension IS NULL
+			OR measured.line_group IS NOT NULL
 	), overage AS MATERIALIZED (
 		SELECT overage.*
 		FROM (
 			SELECT array_agg(item.customer_id) AS customers, array_agg(item.credit_type) AS credit_types, array_agg(item.period) AS periods
 			FROM item
 			WHERE item.kind = 'credit'
-				AND (NOT only_due OR upper(item.period) <= item.until)
 		) AS wanted
 		CROSS JOIN LATERAL meter.credit_overage(wanted.customers, wanted.credit_types, wanted.periods) AS overage
 	), named_pool AS (
@@ -491,7 +491,6 @@ BEGIN
 			AND taken.plan_item = item.plan_item
 		CROSS JOIN LATERAL (SELECT meter.part_tariff(coalesce(item.own_tariff, item.tariff), item.escalation, item.index, item.period, item.whole) AS tariff) AS scaled
 		WHERE item.kind = 'credit'
-			AND (NOT only_due OR upper(item.period) <= item.until)
 		UNION ALL
 		SELECT
 			item.customer_id, item.subscription_id, item.period_start, item.plan_item, '',
@@ -510,7 +509,6 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT cycle.cycle, CASE WHEN item.item_every IS NULL THEN item.period ELSE cycle.cycle * item.paid END AS service) AS paid
 		CROSS JOIN LATERAL (SELECT meter.prorate(meter.prorate(meter.prorate(item.amount, 0, item.escalation, 1), 0, item.index, 1), 0, coalesce(item.quantity, 1), 1) AS amount) AS fee
 		WHERE item.kind = 'fee'
-			AND (NOT only_due OR CASE item.timing WHEN 'advance' THEN item.period_start ELSE upper(item.period) END <= item.until)
 			AND CASE item.timing WHEN 'advance' THEN lower(paid.service) = item.period_start ELSE upper(paid.service) = upper(item.period) END
 	), committed AS MATERIALIZED (
 		SELECT
@@ -523,7 +521,6 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT meter.prorate(meter.prorate(item.amount, 0, item.escalation, 1), 0, item.index, 1) AS amount) AS full_amount
 		WHERE item.kind = 'commitment'
 			AND upper(paid.service) = upper(item.period)
-			AND (NOT only_due OR upper(item.period) <= item.until)
 	), covered AS MATERIALIZED (
 		SELECT committed.subscription_id, committed.period_start, committed.plan_item, sum(meter.round_money(charge.amount, committed.currency)) AS amount
 		FROM committed
@@ -595,7 +592,6 @@ BEGIN
 			FROM (SELECT meter.prorate(meter.prorate(item.amount, 0, item.escalation, 1), 0, item.index, 1) AS whole_amount) AS whole_amount
 		) AS full_amount
 		WHERE item.kind IN ('discount', 'cap')
-			AND (NOT only_due OR upper(item.period) <= item.until)
 			AND (item.periods IS NULL OR meter.period_number(item.period_start, item.anchor, item.every) - meter.period_number(item.paid_since, item.anchor, item.every) < item.periods)
 	), discounted AS (
 		SELECT
@@ -642,7 +638,6 @@ BEGIN
 		AND item.plan_item = line.plan_item
 	LEFT JOIN meter.metric ON metric.metric = item.metric
 	WHERE upper(item.period) > item.since
-		AND (NOT only_due OR line.due <= item.until)
 		AND NOT (line.optional AND line.amount = 0);
 END
 $$;
