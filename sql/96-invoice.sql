@@ -891,6 +891,7 @@ COMMENT ON FUNCTION meter.close_customers(text[], date, timestamptz, text) IS 'B
 CREATE FUNCTION meter.due_customers(upto date, as_of timestamptz) RETURNS SETOF text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
