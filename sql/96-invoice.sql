@@ -776,7 +776,15 @@ BEGIN
 		RETURNING customer_id, since
 	), marked AS (
 		SELECT customer_id, min(since) AS since
-		FROM (SELECT * FROM mark UNION ALL SELECT customer_id, since FROM meter.late_day WHERE customer_id = ANY (locked)) AS late
+		FROM (
+			SELECT * FROM mark
+			UNION ALL
+			SELECT event.customer_id, event.usage_date
+			FROM meter.customer_tail(locked) AS event
+			JOIN meter.billing_account AS account
+				ON account.customer_id = event.customer_id
+				AND account.closed_until > event.usage_date
+		) AS late
 		GROUP BY customer_id
 	), account AS (
 		SELECT
