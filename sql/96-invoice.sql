@@ -720,7 +720,7 @@ COMMENT ON FUNCTION meter.pay_by_credit(bigint[]) IS 'Has drafts take what they 
 CREATE FUNCTION meter.close_customers(customers text[], upto date, as_of timestamptz, state text DEFAULT 'final') RETURNS TABLE (closed bigint, invoices bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_custom_plan
+SET plan_cache_mode = force_generic_plan
 SET enable_nestloop = off
 SET enable_sort = off
 SET work_mem = '4MB'
@@ -984,6 +984,8 @@ BEGIN
 	FOR start IN 1 .. cardinality(due) BY batch_customers LOOP
 		SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 		PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+		/* The tables may have been empty when the batch before was planned, and autovacuum hears of it at the end. */
+		DISCARD PLANS;
 		PERFORM FROM meter.job WHERE job_id = run FOR UPDATE;
 		batch := due[start : start + batch_customers - 1];
 		failed := false;
