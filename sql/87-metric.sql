@@ -64,7 +64,8 @@ COMMENT ON VIEW meter.billable_month IS 'What meter.billable_day adds up to by m
  * The index on customers finds few of most customers' events, and takes long where they
  * have many: of such a one the whole tail is searched, by a comparison that is no index's.
  * So it is for many customers, whom each event finds in a hash: an array would be gone
- * through for every event.
+ * through for every event. Events of marked days, which there are hardly ever, have a query of
+ * their own, as to begin with it takes as long as all the rest.
  */
 CREATE FUNCTION meter.customer_tail(customers text[]) RETURNS SETOF meter.tail_event
 LANGUAGE plpgsql STABLE ROWS 100
@@ -72,14 +73,17 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF cardinality(customers) > 100 THEN
-		RETURN QUERY SELECT event.* FROM meter.tail_event AS event WHERE (event.customer_id IN (SELECT unnest(customers))) IS TRUE;
+		RETURN QUERY SELECT event.* FROM meter.unconsumed_event AS event WHERE (event.customer_id IN (SELECT unnest(customers))) IS TRUE;
 	ELSIF cardinality(customers) = 1
 		AND (SELECT sum(last.events) FROM (SELECT day.events FROM meter.usage_day AS day WHERE day.customer_id = customers[1] ORDER BY day.usage_date DESC LIMIT 30) AS last) > 2000
 		AND (SELECT consumed.txids <> '{}' FROM meter.consumed_txid AS consumed)
 	THEN
-		RETURN QUERY SELECT event.* FROM meter.tail_event AS event WHERE event.customer_id IS NOT DISTINCT FROM customers[1];
+		RETURN QUERY SELECT event.* FROM meter.unconsumed_event AS event WHERE event.customer_id IS NOT DISTINCT FROM customers[1];
 	ELSE
-		RETURN QUERY SELECT event.* FROM meter.tail_event AS event WHERE event.customer_id = ANY (customers);
+		RETURN QUERY SELECT event.* FROM meter.unconsumed_event AS event WHERE event.customer_id = ANY (customers);
+	END IF;
+	IF EXISTS (SELECT FROM meter.usage_mark) THEN
+		RETURN QUERY SELECT event.* FROM meter.marked_event AS event WHERE event.customer_id IN (SELECT unnest(customers));
 	END IF;
 END
 $$;
