@@ -83,3 +83,11 @@ INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES
 SELECT customer_id, usage_date, item, events, usage, unpriced_cost FROM meter.billable_tail('{many}');
 SELECT customer_id, usage_date, item, events, usage, unpriced_cost FROM meter.billable_tail('{few,many}') ORDER BY customer_id;
 SELECT count(*) FROM meter.billable_tail('{few}', ARRAY(SELECT part FROM meter.billable_tail('{few,many}') AS part));
+-- Marked days come from the events, whether of one customer, of some or of many.
+SELECT meter.mark_usage('many', NULL, NULL, '2023-01-01', '2023-02-01');
+SELECT asked, count(*) AS keys, sum(events) AS events, sum(usage) AS usage
+FROM (VALUES ('one', '{many}'::text[]), ('some', '{few,many}'), ('more', '{many}' || ARRAY(SELECT 'other ' || i FROM generate_series(1, 200) AS i))) AS choice (asked, customers),
+	meter.billable_tail(customers) AS tail
+WHERE tail.customer_id = 'many'
+GROUP BY asked ORDER BY asked;
+SELECT count(*) FROM meter.billable_day WHERE customer_id = 'many';
