@@ -978,7 +978,7 @@ WITH figure AS NOT MATERIALIZED (
 		SELECT customer_id, month, layer, CASE WHEN count(cost) = count(*) THEN trim_scale(sum(cost)) END AS amount
 		FROM meter.customer_cost
 		WHERE layer IS NOT NULL
-		GROUP BY customer_id, month, layer
+		GROUP BY customer_id, month, layer, NULL::xid
 	) AS layer
 	GROUP BY customer_id, month
 )
