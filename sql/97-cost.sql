@@ -135,14 +135,33 @@ COMMENT ON VIEW meter.monthly_rate IS 'What reports exchange each currency at in
 CREATE VIEW meter.customer_cost AS
 WITH used AS NOT MATERIALIZED (
 	SELECT
+		month.customer_id,
+		month.usage_month AS month,
+		entry.item,
+		entry.events,
+		entry.usage,
+		entry.cost,
+		entry.unpriced_cost AS unpriced_events
+	FROM (
+		SELECT customer_id, usage_month, meter.sum_by(breakdown, true, false, false, false, false) AS breakdown
+		FROM meter.month_breakdown_part
+		GROUP BY customer_id, usage_month, NULL::xid /* see meter.tail_day */
+	) AS month
+	CROSS JOIN meter.is_attached
+	CROSS JOIN LATERAL meter.entries(month.breakdown) AS entry
+	WHERE NOT attached
+	UNION ALL
+	SELECT
 		customer_id,
-		usage_month AS month,
+		usage_month,
 		item,
-		sum(events) AS events,
-		sum(usage) AS usage,
-		sum(cost) AS cost,
-		sum(unpriced_cost) AS unpriced_events
+		sum(events),
+		sum(usage),
+		sum(cost),
+		sum(unpriced_cost)
 	FROM meter.usage_month_part
+	CROSS JOIN meter.is_attached
+	WHERE attached
 	GROUP BY customer_id, usage_month, item
 )
 SELECT
