@@ -25,11 +25,6 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'meter_is_countable';
 COMMENT ON FUNCTION meter.is_countable(meter.usage, smallint) IS 'Whether one event may have the usage: no quantity is negative (of sign -1: positive), and none is above 10^20 in size.';
 
-CREATE FUNCTION meter.is_event(customer_id text, event_id text, occurred_at timestamptz, item text, usage meter.usage, action text, variant text, outcome text, request_class text, tags jsonb, sign smallint, reverses text, txid bigint) RETURNS boolean
-LANGUAGE c IMMUTABLE PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'meter_is_event';
-COMMENT ON FUNCTION meter.is_event(text, text, timestamptz, text, meter.usage, text, text, text, text, jsonb, smallint, text, bigint) IS 'Whether a row can be an event: true, or an error (class 23) that says which rule it breaks, and by what. The event_id has 1 to 1000 bytes, all other names 1 to 255; the instant is in the years 1970 to 9999; the outcome is a known one and tags are an object; no quantity is negative (of sign -1: positive), and none is above 10^20 in size, so that every event can be rated and added up; sign is -1 exactly where the event reverses another. NULLs are left to the columns.';
-
 CREATE TABLE meter.usage_event (
 	customer_id text NOT NULL,
 	event_id text NOT NULL,
@@ -47,10 +42,16 @@ CREATE TABLE meter.usage_event (
 	reverses text,
 	received_at timestamptz NOT NULL DEFAULT now(),
 	txid bigint NOT NULL DEFAULT meter.txid(),
-	/* One for all: each is read from the catalogue by every statement that writes a row. */
-	CONSTRAINT usage_event_is_sound CHECK (meter.is_event(customer_id, event_id, occurred_at, item, usage, action, variant, outcome, request_class, tags, sign, reverses, txid)),
 	PRIMARY KEY (customer_id, event_id)
 );
+
+CREATE FUNCTION meter.is_event(event meter.usage_event) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'meter_is_event';
+COMMENT ON FUNCTION meter.is_event(meter.usage_event) IS 'Whether a row can be an event: true, or an error (class 23) that says which rule it breaks, and by what. The event_id has 1 to 1000 bytes, all other names 1 to 255; the instant is in the years 1970 to 9999; the outcome is a known one and tags are an object; no quantity is negative (of sign -1: positive), and none is above 10^20 in size, so that every event can be rated and added up; sign is -1 exactly where the event reverses another. NULLs are left to the columns.';
+
+/* One for all, by the row: every statement that writes one reads each constraint, and each column in it, from the catalogue. */
+ALTER TABLE meter.usage_event ADD CONSTRAINT usage_event_is_sound CHECK (meter.is_event(usage_event));
 CREATE UNIQUE INDEX usage_event_is_reversed_once ON meter.usage_event (customer_id, reverses) WHERE reverses IS NOT NULL;
 /* One of both columns costs an insert half of what two of one each do. */
 CREATE INDEX usage_event_txid_occurred_at_idx ON meter.usage_event USING brin (txid, occurred_at) WITH (pages_per_range = 256, autosummarize = on);

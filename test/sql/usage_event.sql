@@ -68,9 +68,17 @@ SELECT pg_temp.try(event_id => 'largest', usage => '{"gold": 1000000000000000000
 SELECT pg_temp.try(event_id => 'r1', sign => -1::smallint, usage => '{"gold": -100000000000000000000}', reverses => 'largest');
 SELECT pg_temp.try(event_id => 'r2', sign => -1::smallint, usage => '{}', reverses => 'largest');
 SELECT event_id FROM meter.event_net ORDER BY event_id;
-SELECT meter.is_event('a', 'e', '2026-11-01', NULL, '{"requests": 0}', NULL, 'v', NULL, NULL, NULL, 1::smallint, NULL, 0) AS counts,
-	meter.is_event('a', 'e', '2026-11-01', NULL, '{"requests": 0}', NULL, 'v', NULL, NULL, NULL, (-1)::smallint, 'r', 0) AS takes_back,
-	meter.is_event(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) AS nothing_wrong;
+SELECT
+	meter.is_event(ROW('a', 'e', '2026-11-01', NULL, '{"requests": 0}', NULL, 'v', NULL, NULL, NULL, NULL, NULL, 1, NULL, NULL, 0)::meter.usage_event) AS counts,
+	meter.is_event(ROW('a', 'e', '2026-11-01', NULL, '{"requests": 0}', NULL, 'v', NULL, NULL, NULL, NULL, NULL, -1, 'r', NULL, 0)::meter.usage_event) AS takes_back,
+	meter.is_event(jsonb_populate_record(NULL::meter.usage_event, '{}')) AS nothing_wrong,
+	meter.is_event(NULL) AS nothing;
+-- The rules are for all rows, whatever else a user keeps in them.
+BEGIN;
+ALTER TABLE meter.usage_event ADD COLUMN region text;
+SELECT pg_temp.try(event_id => 'more', outcome => 'maybe');
+SELECT pg_temp.try(event_id => 'more');
+ROLLBACK;
 
 -- record: stored, duplicate or conflict.
 SELECT meter.record('acme', 'r', '2026-11-01 10:00+00', 'openai/gpt-4o', '{"input_tokens": 10}', 'chat', tags => '{"a": 1}');
