@@ -43,6 +43,11 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'meter_breakdown_add';
 COMMENT ON FUNCTION meter.add(meter.breakdown, meter.breakdown) IS 'The sum of two breakdowns, combination by combination. A sum that does not fit is an error.';
 
+CREATE FUNCTION meter.at_most(breakdown meter.breakdown, bytes integer) RETURNS meter.breakdown
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'meter_breakdown_at_most';
+COMMENT ON FUNCTION meter.at_most(meter.breakdown, integer) IS 'The breakdown where it has at most so many bytes, else NULL.';
+
 CREATE FUNCTION meter.mentions(breakdown meter.breakdown, item text, action text) RETURNS boolean
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'meter_breakdown_mentions';

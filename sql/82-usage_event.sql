@@ -154,7 +154,7 @@ COMMENT ON COLUMN meter.job.job_id IS 'A number to name the run by.';
 COMMENT ON COLUMN meter.job.job IS 'The procedure.';
 COMMENT ON COLUMN meter.job.state IS 'running; done; or stopped, by an error, a cancellation or a crash: what it had done by then stays done. The next run of the procedure notices.';
 COMMENT ON COLUMN meter.job.done IS 'How many events it has done; of refresh_attached, days.';
-COMMENT ON COLUMN meter.job.total IS 'How many events there were to do when it began; of refresh_attached, days.';
+COMMENT ON COLUMN meter.job.total IS 'How many events there were to do when it began, of a large number about how many; of refresh_attached, days.';
 COMMENT ON COLUMN meter.job.started_by IS 'The role that was logged in.';
 COMMENT ON COLUMN meter.job.started_at IS 'When it began.';
 COMMENT ON COLUMN meter.job.updated_at IS 'When it last finished a batch, or ended.';

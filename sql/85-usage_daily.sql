@@ -401,7 +401,7 @@ COMMENT ON VIEW meter.event_part IS 'What meter.event_by_day merges, for reports
 
 CREATE FUNCTION meter.month_breakdown(breakdown meter.breakdown) RETURNS meter.breakdown
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN pg_column_size(breakdown) <= 1048576 THEN breakdown END;
+RETURN meter.at_most(breakdown, 1048576); /* named once, or it would be called for each row and not be inlined */
 COMMENT ON FUNCTION meter.month_breakdown(meter.breakdown) IS 'A month''s breakdown as meter.usage_month keeps it: NULL where it takes more than a megabyte.';
 
 CREATE VIEW meter.month_of_days AS

@@ -397,15 +397,29 @@ CREATE FUNCTION meter.find_epochs() RETURNS void
 LANGUAGE sql
 SET jit = off
 BEGIN ATOMIC
+	WITH known AS (
+		SELECT
+			min(epoch)::bigint << 48 AS first_txid,
+			max(epoch)::bigint << 48 AS latest_txid,
+			range_agg(int8range(epoch::bigint << 48, (epoch::bigint << 48) + 281474976710655, '[]')) FILTER (WHERE epoch < 32767) AS txids
+		FROM meter.usage_watermark
+	), unknown AS (
+		/* Both ends by one scan, as it reads what the index does not know yet, too. */
+		SELECT txid
+		FROM meter.usage_event
+		WHERE txid < (SELECT first_txid FROM known)
+			OR txid > (SELECT latest_txid + 281474976710655 FROM known)
+		UNION ALL
+		SELECT event.txid
+		FROM known
+		CROSS JOIN LATERAL unnest(int8multirange(int8range(first_txid, latest_txid)) - txids) AS gap
+		JOIN meter.usage_event AS event
+			ON event.txid >= lower(gap)
+			AND event.txid < upper(gap)
+	)
 	INSERT INTO meter.usage_watermark (epoch, consumed)
-	SELECT DISTINCT (event.txid >> 48)::integer, event.txid >> 48 << 48
-	FROM (
-		SELECT lower(piece) AS first_txid, coalesce(upper(piece), 9223372036854775807) AS end_txid
-		FROM unnest(int8multirange(int8range(0, NULL)) - (SELECT range_agg(int8range(epoch::bigint << 48, (epoch::bigint << 48) + 281474976710655, '[]')) FROM meter.usage_watermark WHERE epoch < 32767) - CASE WHEN EXISTS (SELECT FROM meter.usage_watermark WHERE epoch = 32767) THEN int8multirange(int8range(32767::bigint << 48, NULL)) ELSE '{}' END) AS piece
-	) AS gap
-	JOIN meter.usage_event AS event
-		ON event.txid >= gap.first_txid
-		AND event.txid < gap.end_txid;
+	SELECT DISTINCT (txid >> 48)::integer, txid >> 48 << 48
+	FROM unknown;
 	/* A watermark ahead of all transactions is another cluster's: everything is made anew. */
 	INSERT INTO meter.usage_mark (customer_id)
 	SELECT NULL
@@ -627,6 +641,7 @@ BEGIN
 		SELECT customer_id, meter.month_start(usage_date) AS usage_month, trim_scale(sum(cost)), trim_scale(sum(credits)), sum(events), sum(unpriced_cost), sum(unpriced_credits), meter.month_breakdown(meter.sum(breakdown))
 		FROM rated_day
 		GROUP BY customer_id, usage_month
+		ORDER BY customer_id COLLATE "C", usage_month
 		ON CONFLICT (customer_id, usage_month) DO UPDATE
 		SET cost = trim_scale(month.cost + excluded.cost),
 			credits = trim_scale(month.credits + excluded.credits),
@@ -668,9 +683,11 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
 DECLARE
+	percent CONSTANT numeric := least(100, 1000000.0 / batch_events);
 	watermark record;
 	first_txid bigint;
 	last_txid bigint;
+	few bigint;
 	planned record;
 BEGIN
 	RETURN QUERY
@@ -696,13 +713,28 @@ BEGIN
 		FROM meter.usage_watermark
 		ORDER BY usage_watermark.epoch
 	LOOP
-		/* Cut between two transactions, where about so many events are before; once more, and finer, where that is too coarse. */
 		first_txid := watermark.consumed;
 		last_txid := watermark.horizon - 1;
+		SELECT count(*) INTO few
+		FROM (
+			SELECT FROM meter.usage_event
+			WHERE txid >= first_txid
+				AND txid <= last_txid
+			LIMIT batch_events
+		) AS event;
+		IF few < batch_events THEN
+			RETURN NEXT ROW(NULL, watermark.epoch, NULL, few)::meter.refresh_step;
+			CONTINUE;
+		END IF;
+
+		/*
+		 * Cut between two transactions, where about so many events are before; once more,
+		 * and finer, where that is too coarse. Some 10,000 events of a batch say where.
+		 */
 		LOOP
 			WITH bucket AS (
-				SELECT (txid - first_txid) / ((last_txid - first_txid) / 65536 + 1) AS number, count(*) AS events, min(txid) AS first_txid, max(txid) AS last_txid
-				FROM meter.usage_event
+				SELECT (txid - first_txid) / ((last_txid - first_txid) / 65536 + 1) AS number, count(*) * 100 / percent AS events, min(txid) AS first_txid, max(txid) AS last_txid
+				FROM meter.usage_event TABLESAMPLE system (percent) REPEATABLE (0)
 				WHERE txid >= first_txid
 					AND txid <= last_txid
 				GROUP BY number

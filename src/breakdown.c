@@ -16,6 +16,7 @@
 #include "event_sums.h"
 #include "instant.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -459,6 +460,7 @@ PG_FUNCTION_INFO_V1(meter_breakdown_out);
 PG_FUNCTION_INFO_V1(meter_breakdown_recv);
 PG_FUNCTION_INFO_V1(meter_breakdown_send);
 PG_FUNCTION_INFO_V1(meter_breakdown_add);
+PG_FUNCTION_INFO_V1(meter_breakdown_at_most);
 PG_FUNCTION_INFO_V1(meter_breakdown_mentions);
 PG_FUNCTION_INFO_V1(meter_breakdown_entries);
 
@@ -686,23 +688,30 @@ meter_breakdown_add(PG_FUNCTION_ARGS)
 	BreakdownReader readers[2];
 	BreakdownEntry entries[2];
 	bool there[2];
+	Size room = 0;
 	StringInfoData out;
 
 	for (int i = 0; i < 2; i++)
 	{
 		breakdown_open(&readers[i], PG_GETARG_BREAKDOWN_PP(i));
+		room += readers[i].end - readers[i].next;
 		there[i] = breakdown_next(&readers[i], &entries[i]);
 	}
 	breakdown_begin(&out);
+	enlargeStringInfo(&out, (int) room);
 	while (there[0] || there[1])
 	{
 		int order = !there[0]	? 1
 					: !there[1] ? -1
 								: breakdown_compare(&entries[0].key, &entries[1].key);
-		BreakdownEntry sum = entries[order > 0];
+		const BreakdownEntry *first = &entries[order > 0];
 
-		if (order == 0)
+		if (order != 0)
+			appendBinaryStringInfoNT(&out, (const char *) first->key.bytes,
+									 first->usage + first->usage_length - first->key.bytes);
+		else
 		{
+			BreakdownEntry sum = *first;
 			UsageState *state = usage_state_for_units(breakdown_usage_reader(&entries[0]));
 			struct varlena *usage;
 
@@ -716,14 +725,23 @@ meter_breakdown_add(PG_FUNCTION_ARGS)
 			sum.credits = dec_add(sum.credits, entries[1].credits);
 			sum.usage = (const uint8 *) VARDATA_ANY(usage);
 			sum.usage_length = (int) VARSIZE_ANY_EXHDR(usage);
+			breakdown_write(&out, &sum);
 		}
-		breakdown_write(&out, &sum);
 		if (order <= 0)
 			there[0] = breakdown_next(&readers[0], &entries[0]);
 		if (order >= 0)
 			there[1] = breakdown_next(&readers[1], &entries[1]);
 	}
 	PG_RETURN_POINTER(breakdown_end(&out));
+}
+
+/* Returns a breakdown of at most so many bytes, and NULL in place of a larger one. */
+Datum
+meter_breakdown_at_most(PG_FUNCTION_ARGS)
+{
+	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) > (Size) Max(PG_GETARG_INT32(1), 0))
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 }
 
 /* Returns whether an entry of a breakdown has an item or an action; one that is NULL is not asked for. */

@@ -200,6 +200,11 @@ ORDER BY 3 DESC, v.item COLLATE "C", v.action COLLATE "C";
 SELECT meter.mentions('[]', 'gpt', 'chat'), meter.mentions('[{"events": 1, "usage": {}}]', '', ''), meter.mentions(NULL, 'gpt', 'chat') IS NULL AS unknown;
 SELECT count(*) FROM name JOIN kept USING (n) WHERE meter.mentions(breakdown, name, NULL) AND meter.mentions(breakdown, NULL, name) AND NOT meter.mentions(breakdown, name || 'x', 'x' || name);
 
+-- at_most: by the bytes of the value
+SELECT bytes, meter.at_most('[{"item": "gpt", "events": 1, "usage": {}}]', bytes)
+FROM (SELECT pg_column_size('[{"item": "gpt", "events": 1, "usage": {}}]'::meter.breakdown) + n AS bytes FROM generate_series(-1, 1) AS n) AS asked;
+SELECT meter.at_most('[]', -1) IS NULL AND meter.at_most('[]', NULL) IS NULL AND meter.at_most(NULL, 10) IS NULL AS none;
+
 -- entries: none, and no argument
 SELECT count(*) FROM meter.entries('[]');
 SELECT count(*) FROM meter.entries(NULL);

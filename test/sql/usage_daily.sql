@@ -320,6 +320,21 @@ SELECT count(*) AS days, sum(events) AS events FROM cost_daily WHERE customer_id
 SELECT count(*) AS months, sum(events) AS events FROM meter.usage_month WHERE customer_id LIKE 'batches %';
 SELECT * FROM meter.audit();
 
+-- large batches are cut where a sample of the events says: about in the right place, and each event is in one
+DO $$
+BEGIN
+	FOR n IN 1 .. 60 LOOP
+		INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) SELECT 'sampled', n || '-' || i, '2030-01-01 12:00', 'batch', '{"input_tokens": 1}' FROM generate_series(1, 1000) AS i;
+		COMMIT;
+	END LOOP;
+END
+$$;
+SELECT count(*) BETWEEN 2 AND 6 AS few, sum(events) BETWEEN 30000 AND 90000 AS nearly_all, max(events) BETWEEN 10000 AND 30000 AS near FROM meter.refresh_steps(20000) WHERE epoch = meter.txid_epoch();
+SELECT count(*) AS steps, sum(events) AS events FROM meter.refresh_steps(60001) WHERE epoch = meter.txid_epoch();
+CALL meter.refresh(20000);
+SELECT state, done FROM meter.job_progress WHERE job = 'refresh';
+SELECT sum(events) AS events FROM meter.usage_day WHERE customer_id = 'sampled';
+
 -- A restore may set the sequence of marks back behind those that it has made itself: numbers come twice then.
 TRUNCATE meter.usage_event, meter.rate;
 INSERT INTO meter.rate (item, unit, price) VALUES ('gpt', 'requests', 2);
