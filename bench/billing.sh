@@ -60,7 +60,6 @@ measure_preview()
 	customer=$(sql -c "SELECT customer_id FROM app.usage_event GROUP BY customer_id
 		ORDER BY count(*) FILTER (WHERE event_id > $n - 5000) > 0 DESC, abs(count(*) - $n / 10000), customer_id LIMIT 1")
 	store_events $((n - 4999)) "$n" "late "
-	sql -c "SELECT brin_summarize_new_values('meter.usage_event_txid_occurred_at_idx')" >/dev/null
 	note "$n events: preview of customer $customer, $(sql -c "SELECT count(*) FILTER (WHERE customer_id = '$customer') || ' of ' || count(*) || ' events in no roll-up' FROM meter.unconsumed_event")"
 	for ((round = 1; round <= rounds; round++)); do
 		sql -c "CALL bench.time_preview('$customer', $round)"
