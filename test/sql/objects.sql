@@ -30,7 +30,8 @@ AND pg_proc.oid NOT IN ('meter.txid'::regproc, 'meter.refuse_transaction_block':
 ORDER BY object COLLATE "C";
 
 -- Nobody borrows the owner's rights, but for triggers, which nobody can call; for the preview of all
--- bills, which has no argument, and reads meter's own tables alone; and for corrections, which whoever may
+-- bills, which has no argument, and reads meter's own tables alone; for what is rolled up, which has none
+-- either, and tells numbers of transactions; and for corrections, which whoever may
 -- make them cannot make in any other way.
 SELECT object AS security_definer
 FROM member JOIN pg_proc ON classid = 'pg_proc'::regclass AND objid = pg_proc.oid
