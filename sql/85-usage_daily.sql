@@ -191,10 +191,6 @@ END
 $$;
 COMMENT ON FUNCTION meter.consumed_txids() IS 'The usage_event.txid whose events are in usage_daily. None while all of usage_daily is stale.';
 
-CREATE VIEW meter.consumed_txid AS
-SELECT meter.consumed_txids() AS txids;
-COMMENT ON VIEW meter.consumed_txid IS 'meter.consumed_txids, in one row.';
-
 /*
  * ROWS, and a language that keeps it a function: planned as a hundred ranges, a view looks
  * a hundred times as costly as it is. Its own plan is kept, and views ask several times.
@@ -216,7 +212,7 @@ COMMENT ON FUNCTION meter.unconsumed_ranges(int8multirange) IS 'The ranges of us
 
 CREATE VIEW meter.unconsumed_range AS
 SELECT piece.first_txid, piece.end_txid, piece.present
-FROM meter.unconsumed_ranges((SELECT txids FROM meter.consumed_txid)) AS piece;
+FROM meter.unconsumed_ranges((SELECT meter.consumed_txids())) AS piece;
 COMMENT ON VIEW meter.unconsumed_range IS 'The ranges of usage_event.txid, first inclusive and end exclusive, whose events are not in usage_daily. The present one is where this cluster''s new events come.';
 
 /*
@@ -325,7 +321,7 @@ SELECT event.*
 FROM meter.dated_event AS event
 WHERE event.occurred_at >= (SELECT first_at FROM bound)
 	AND event.occurred_at < (SELECT end_at FROM bound)
-	AND (SELECT txids FROM meter.consumed_txid) @> event.txid
+	AND (SELECT meter.consumed_txids()) @> event.txid
 	AND EXISTS (
 		SELECT FROM marked
 		WHERE marked.customer_id = event.customer_id
@@ -368,12 +364,12 @@ WITH marked AS MATERIALIZED (
 SELECT *
 FROM meter.usage_day
 WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
-	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+	AND (SELECT meter.consumed_txids() <> '{}')
 UNION ALL
 SELECT *
 FROM meter.usage_day AS day
 WHERE EXISTS (SELECT FROM meter.usage_mark)
-	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+	AND (SELECT meter.consumed_txids() <> '{}')
 	AND NOT EXISTS (
 		SELECT FROM marked
 		WHERE marked.customer_id = day.customer_id
@@ -382,7 +378,7 @@ UNION ALL
 /* While all of it is stale, purged days are not: there are no events to take them from. */
 SELECT *
 FROM meter.usage_day
-WHERE (SELECT txids = '{}' FROM meter.consumed_txid)
+WHERE (SELECT meter.consumed_txids() = '{}')
 	AND usage_date < (SELECT horizon FROM meter.horizon);
 COMMENT ON VIEW meter.rolled_up_day IS 'The rows of meter.usage_day that hold: without those that meter.usage_mark makes stale.';
 
@@ -468,7 +464,7 @@ CREATE VIEW meter.rolled_up_month AS
 SELECT *
 FROM meter.usage_month
 WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
-	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+	AND (SELECT meter.consumed_txids() <> '{}')
 	AND breakdown IS NOT NULL
 UNION ALL
 SELECT month.customer_id, month.usage_month, month.cost, month.credits, month.events, month.unpriced_cost, month.unpriced_credits, days.breakdown
@@ -481,7 +477,7 @@ CROSS JOIN LATERAL (
 		AND day.usage_date < (month.usage_month + interval '1 month')::date
 ) AS days
 WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
-	AND (SELECT txids <> '{}' FROM meter.consumed_txid)
+	AND (SELECT meter.consumed_txids() <> '{}')
 	AND month.breakdown IS NULL
 UNION ALL
 /* While a day is stale, months are made of the days that are not. */
@@ -496,7 +492,7 @@ SELECT
 	meter.sum(breakdown)
 FROM meter.rolled_up_day
 WHERE EXISTS (SELECT FROM meter.usage_mark)
-	OR (SELECT txids = '{}' FROM meter.consumed_txid)
+	OR (SELECT meter.consumed_txids() = '{}')
 GROUP BY customer_id, usage_month;
 COMMENT ON VIEW meter.rolled_up_month IS 'What meter.rolled_up_day adds up to by month. The columns are those of meter.usage_month.';
 

@@ -76,7 +76,7 @@ BEGIN
 		RETURN QUERY SELECT event.* FROM meter.unconsumed_event AS event WHERE (event.customer_id IN (SELECT unnest(customers))) IS TRUE;
 	ELSIF cardinality(customers) = 1
 		AND (SELECT sum(last.events) FROM (SELECT day.events FROM meter.usage_day AS day WHERE day.customer_id = customers[1] ORDER BY day.usage_date DESC LIMIT 30) AS last) > 2000
-		AND (SELECT consumed.txids <> '{}' FROM meter.consumed_txid AS consumed)
+		AND meter.consumed_txids() <> '{}'
 	THEN
 		RETURN QUERY SELECT event.* FROM meter.unconsumed_event AS event WHERE event.customer_id IS NOT DISTINCT FROM customers[1];
 	ELSE

@@ -178,8 +178,7 @@ BEGIN
 
 	PERFORM meter.keep_before_purge(latest, before);
 	INSERT INTO meter.purge_horizon (horizon, txids)
-	SELECT before, consumed_txid.txids + coalesce((SELECT passed.txids FROM meter.purge_horizon AS passed WHERE passed.horizon = latest), '{}')
-	FROM meter.consumed_txid;
+	SELECT before, meter.consumed_txids() + coalesce((SELECT passed.txids FROM meter.purge_horizon AS passed WHERE passed.horizon = latest), '{}');
 	IF (SELECT starts FROM meter.horizon) > now() - greatest((SELECT grace FROM meter.setting), '1 day') THEN
 		RAISE EXCEPTION 'days before % are not all over for a day and the grace of meter.setting', before
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'The horizon never moves back: events of those days could not be counted any more.';
