@@ -8,6 +8,8 @@ floor="SELECT sum(tokens) FROM (SELECT customer_id, sum(input_tokens) AS tokens 
 declare -A reads=(
 	[1]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, sum(cost) AS cost FROM meter.cost_by_month GROUP BY 1) AS answer"
 	[2]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, usage_date, cost FROM meter.cost_by_day) AS answer"
+	[C2.floor]="SELECT count(cost), sum(cost) FROM meter.usage_day"
+	[C2.tail]="SELECT count(cost), sum(cost) FROM meter.tail_cost"
 	[3]="SELECT count(cost), sum(cost) FROM (SELECT customer_id, sum(cost) AS cost FROM meter.usage_by_day GROUP BY 1) AS answer"
 	[M1]="SELECT count(*), trim_scale(sum(gross_margin)), sum(rank) FROM meter.customer_margin"
 	[M2]="SELECT count(*), trim_scale(sum(p50 + p95 + heaviest)), trim_scale(sum(gini + top_5_cost_share)) FROM meter.cost_spread WHERE scope = 'all'"
@@ -243,6 +245,8 @@ measure_rollup()
 			time_query F3 "$round" "$floor"
 			time_script R1.floor "$round" -c "INSERT INTO app.day_copy SELECT * FROM app.sorted_day" -c "INSERT INTO app.month_copy SELECT * FROM app.sorted_month"
 			sql -c "DROP TABLE app.day_copy, app.month_copy"
+			time_query F3 "$round" "$floor"
+			time_query R1.count "$round" "SELECT sum(events) FROM (SELECT customer_id, timezone('UTC', occurred_at)::date, count(*) AS events FROM meter.usage_event GROUP BY 1, 2) AS answer"
 		done
 		sql -c "DROP TABLE app.sorted_day, app.sorted_month"
 	fi
@@ -254,6 +258,11 @@ measure_rollup()
 			event_task "C$part" || continue
 			time_query F3 "$round" "$floor"
 			time_query "C$part" "$round" "${reads[$part]}"
+		done
+		event_task C2 || continue
+		for part in C2.floor C2.tail; do
+			time_query F3 "$round" "$floor"
+			time_query $part "$round" "${reads[$part]}"
 		done
 	done
 	if event_task M; then
