@@ -55,6 +55,11 @@ COMMENT ON COLUMN meter.usage_daily.credits IS 'The sum of what the priced event
 COMMENT ON COLUMN meter.usage_daily.unpriced_cost IS 'How many events have a unit without a rate in card cost, and are not in cost: the sum of their sign.';
 COMMENT ON COLUMN meter.usage_daily.unpriced_credits IS 'How many events have a unit without a rate in card credit, and are not in credits: the sum of their sign.';
 
+/*
+ * Each refresh writes the present month of whoever used anything anew. Pages have room for that,
+ * and no index has a column that changes with it: so the row stays on its page, no index gets
+ * an entry, and the next one who comes by clears the old row away.
+ */
 CREATE TABLE meter.usage_month (
 	customer_id text NOT NULL,
 	usage_month date NOT NULL
@@ -65,10 +70,11 @@ CREATE TABLE meter.usage_month (
 	unpriced_cost bigint NOT NULL,
 	unpriced_credits bigint NOT NULL,
 	breakdown meter.breakdown,
+	without_breakdown boolean GENERATED ALWAYS AS (breakdown IS NULL) STORED,
 	PRIMARY KEY (customer_id, usage_month)
-) WITH (toast_tuple_target = 8160);
+) WITH (toast_tuple_target = 8160, fillfactor = 70);
 ALTER TABLE meter.usage_month ALTER COLUMN breakdown SET STORAGE external;
-CREATE INDEX usage_month_without_breakdown ON meter.usage_month (customer_id, usage_month) WHERE breakdown IS NULL;
+CREATE INDEX usage_month_without_breakdown ON meter.usage_month (customer_id, usage_month) WHERE without_breakdown;
 COMMENT ON TABLE meter.usage_month IS 'The rows of meter.usage_day added up by month: always their sums, written with them. Read meter.usage_by_month and meter.cost_by_month, which have the other events as well.';
 COMMENT ON COLUMN meter.usage_month.customer_id IS 'Whose usage.';
 COMMENT ON COLUMN meter.usage_month.usage_month IS 'The first date of the month, in the customer''s calendar.';
@@ -78,6 +84,7 @@ COMMENT ON COLUMN meter.usage_month.events IS 'The sum of usage_day.events.';
 COMMENT ON COLUMN meter.usage_month.unpriced_cost IS 'The sum of usage_day.unpriced_cost.';
 COMMENT ON COLUMN meter.usage_month.unpriced_credits IS 'The sum of usage_day.unpriced_credits.';
 COMMENT ON COLUMN meter.usage_month.breakdown IS 'The sum of usage_day.breakdown. NULL where it would take more than a megabyte, some 20,000 combinations: to write it anew at each refresh would cost more than to add up the days.';
+COMMENT ON COLUMN meter.usage_month.without_breakdown IS 'Whether breakdown is NULL.';
 
 CREATE TABLE meter.usage_mark (
 	/* not a key: a restore may make a mark of its own before it brings the ones that were */
@@ -461,7 +468,7 @@ FROM meter.tail_cost;
 COMMENT ON VIEW meter.event_cost_part IS 'What meter.event_cost_by_day merges, for reports that add up anyway: every event in meter.usage_event that is committed, in exactly one row. A customer''s day has a second row where the roll-up has a part of its events only, so sum the rows, and do not count them.';
 
 CREATE VIEW meter.rolled_up_month AS
-SELECT *
+SELECT customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits, breakdown
 FROM meter.usage_month
 WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
 	AND (SELECT meter.consumed_txids() <> '{}')
@@ -478,7 +485,7 @@ CROSS JOIN LATERAL (
 ) AS days
 WHERE NOT EXISTS (SELECT FROM meter.usage_mark)
 	AND (SELECT meter.consumed_txids() <> '{}')
-	AND month.breakdown IS NULL
+	AND month.without_breakdown
 UNION ALL
 /* While a day is stale, months are made of the days that are not. */
 SELECT
@@ -494,7 +501,7 @@ FROM meter.rolled_up_day
 WHERE EXISTS (SELECT FROM meter.usage_mark)
 	OR (SELECT meter.consumed_txids() = '{}')
 GROUP BY customer_id, usage_month;
-COMMENT ON VIEW meter.rolled_up_month IS 'What meter.rolled_up_day adds up to by month. The columns are those of meter.usage_month.';
+COMMENT ON VIEW meter.rolled_up_month IS 'What meter.rolled_up_day adds up to by month. The columns are those of meter.usage_month, but for without_breakdown.';
 
 CREATE VIEW meter.event_cost_month_part AS
 SELECT customer_id, usage_month, cost, credits, events, unpriced_cost, unpriced_credits

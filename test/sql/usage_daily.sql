@@ -372,3 +372,13 @@ CALL pg_temp.refresh_all();
 SELECT usage_month, events, breakdown IS NULL AS without_breakdown FROM meter.usage_month WHERE customer_id = 'many';
 SELECT usage_month, count(*) AS items, sum(events) AS events FROM meter.usage_by_month WHERE customer_id = 'many' GROUP BY usage_month;
 SELECT count(*) FROM meter.audit('many');
+
+-- A refresh writes months anew on the pages where they are, and no index gets an entry for it.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) SELECT 'again ' || i, 'first', '2031-01-01 12:00+00', 'gpt', '{"input_tokens": 1}' FROM generate_series(1, 5) AS i;
+CALL pg_temp.refresh_all();
+SELECT pg_stat_force_next_flush();
+CREATE TEMP TABLE before AS SELECT pg_stat_get_tuples_updated(oid) AS updated, pg_stat_get_tuples_hot_updated(oid) AS in_place FROM pg_class WHERE oid = 'meter.usage_month'::regclass;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) SELECT 'again ' || i, 'second', '2031-01-02 12:00+00', 'gpt', '{"input_tokens": 1}' FROM generate_series(1, 5) AS i;
+CALL pg_temp.refresh_all();
+SELECT pg_stat_force_next_flush();
+SELECT pg_stat_get_tuples_updated(oid) - updated AS updated, pg_stat_get_tuples_hot_updated(oid) - in_place AS in_place FROM before, pg_class WHERE oid = 'meter.usage_month'::regclass;
