@@ -534,8 +534,9 @@ inherit_slots(RateSection *section)
 
 		for (const uint8 *unit = unit_ancestors(code); *slot == 0 && *unit != 0; unit++)
 			*slot = own[*unit];
-		if (*slot == 0)
-			*slot = section->any_slot;
+		/* a cell too far for a byte is found the long way */
+		if (*slot == 0 && section->any_slot <= PG_UINT8_MAX)
+			*slot = (uint8) section->any_slot;
 	}
 }
 

@@ -236,3 +236,10 @@ SELECT meter.cost('[{"item": "a", "unit": "x", "price": 18446744073709.551615999
 SELECT meter.cost('[{"item": "a", "unit": "x", "price": 18446744073709.551615999999}]', 'a', '2026-01-01', '{"x": -18446744073709.551616000001}');
 SELECT meter.charge('at 18446744073709.551615999999', 18446744073709.551616000001);
 SELECT meter.prorate(36893488.147419103231, 0, 36893488.147419103233, 0.000000000004);
+
+-- unit '*' of an item with more rates than a byte counts
+SELECT meter.cost(card, 'a', '2026-01-01', '{"input_tokens": 10}') AS whole, meter.cost(card, 'a', '2026-01-01', '{"input_tokens": 10.5}') AS fraction,
+	meter.total_cost(card, 'a', '2026-01-01', 'output_tokens', 10) AS columns
+FROM (SELECT meter.rate_card('a'::text, unit, price, 1) AS card
+	FROM (SELECT 'u' || n, n FROM generate_series(1, 300) AS n UNION ALL SELECT '*', 5000) AS rate (unit, price)) AS many
+GROUP BY card::text, card;
