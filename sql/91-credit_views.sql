@@ -500,7 +500,9 @@ SELECT
 		SELECT concat_ws('-', 'top-up', ruled.credit_type, ruled.pool, count(*) + 1)
 		FROM meter.credit_grant AS granted
 		WHERE granted.customer_id = ruled.customer_id
+			/* no other pool's: a due one keeps its id while another is granted */
 			AND starts_with(granted.grant_id, concat_ws('-', 'top-up', ruled.credit_type, ruled.pool, ''))
+			AND substr(granted.grant_id, length(concat_ws('-', 'top-up', ruled.credit_type, ruled.pool, '')) + 1) COLLATE "C" ~ '^[0-9]+$'
 	) AS grant_id
 FROM ruled
 WHERE remaining < threshold;

@@ -111,6 +111,11 @@ SELECT pg_temp.granted('emma', 'welcome', 'promotion', 50, '[2026-01-10,)');
 TABLE meter.top_up_due ORDER BY customer_id, credit_type, pool;
 SELECT pg_temp.act('bolt', 'e3', now(), 'chat', 3);
 TABLE meter.top_up_due ORDER BY customer_id, credit_type, pool;
+-- One keeps its id while that of another pool is granted, so that a payment under way is not made twice.
+BEGIN;
+SELECT meter.grant_credits('bolt', 'top-up-credit-image-1', 'promotion', 10, pool => 'image');
+SELECT pool, grant_id FROM meter.top_up_due WHERE customer_id = 'bolt' ORDER BY pool;
+ROLLBACK;
 SELECT due.customer_id, meter.grant_credits(due.customer_id, due.grant_id, 'purchase', due.amount, credit_type => due.credit_type, pool => due.pool, paid => 5)
 FROM (SELECT * FROM meter.top_up_due ORDER BY customer_id, pool) AS due;
 TABLE meter.top_up_due;
