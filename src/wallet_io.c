@@ -13,7 +13,8 @@
  * Without "effective_at" a lot has always been there, without "created_at" it was
  * created when it became effective. "burned" has the sum of each span and pool of which
  * anything has been heard. Instants are written in UTC, and read as UTC where they
- * name no offset, because a value must not depend on a session's time zone.
+ * name no offset, because a value must not depend on a session's time zone. What is kept
+ * for ever has "rollover_until": "infinity"; a lot's other instants may be infinite too.
  *
  * The wire form says the same field by field. Whatever comes in is built anew.
  */
@@ -37,6 +38,13 @@ typedef struct BurnDraft
 	Dec credits;
 } BurnDraft;
 
+/* How the ends of time are written, where a field is not left out for them. */
+static const struct
+{
+	const char *name;
+	TimestampTz instant;
+} ends_of_time[] = {{"-infinity", DT_NOBEGIN}, {"infinity", DT_NOEND}};
+
 static bool refuse_shape(struct Node *escontext);
 static bool read_array(JsonbContainer *root, const char *key, JsonbContainer **array,
 					   struct Node *escontext);
@@ -46,6 +54,8 @@ static bool read_number(const char *key, const JsonbValue *value, Dec *number,
 						struct Node *escontext);
 static bool read_string(const char *key, const JsonbValue *value, char **text,
 						struct Node *escontext);
+static bool read_lot_instant(const char *key, const JsonbValue *value, TimestampTz *instant,
+							 struct Node *escontext);
 static bool read_instant(const char *key, const JsonbValue *value, TimestampTz *instant,
 						 struct Node *escontext);
 static bool burn_sum(Wallet *w, const BurnDraft *burn, struct Node *escontext);
@@ -315,17 +325,17 @@ read_lot(JsonbContainer *object, int number, LotDraft *lot, struct Node *esconte
 		}
 		else if (strcmp(key, "effective_at") == 0)
 		{
-			if (!read_instant(key, &value, &lot->effective_at, escontext))
+			if (!read_lot_instant(key, &value, &lot->effective_at, escontext))
 				return false;
 		}
 		else if (strcmp(key, "expires_at") == 0)
 		{
-			if (!read_instant(key, &value, &lot->expires_at, escontext))
+			if (!read_lot_instant(key, &value, &lot->expires_at, escontext))
 				return false;
 		}
 		else if (strcmp(key, "created_at") == 0)
 		{
-			if (!read_instant(key, &value, &lot->created_at, escontext))
+			if (!read_lot_instant(key, &value, &lot->created_at, escontext))
 				return false;
 			created = true;
 		}
@@ -337,7 +347,7 @@ read_lot(JsonbContainer *object, int number, LotDraft *lot, struct Node *esconte
 		}
 		else if (strcmp(key, "rollover_until") == 0)
 		{
-			if (!read_instant(key, &value, &lot->rollover_until, escontext))
+			if (!read_lot_instant(key, &value, &lot->rollover_until, escontext))
 				return false;
 			has_until = true;
 		}
@@ -440,6 +450,22 @@ read_string(const char *key, const JsonbValue *value, char **text, struct Node *
 				 errmsg("field \"%s\" of a wallet is not a JSON string", key)));
 	*text = pnstrdup(value->val.string.val, value->val.string.len);
 	return true;
+}
+
+/* Reads an instant of a lot, which may be an end of time; returns false after a soft error. */
+static bool
+read_lot_instant(const char *key, const JsonbValue *value, TimestampTz *instant,
+				 struct Node *escontext)
+{
+	if (value->type == jbvString)
+		for (int i = 0; i < (int) lengthof(ends_of_time); i++)
+			if (value->val.string.len == (int) strlen(ends_of_time[i].name) &&
+				memcmp(value->val.string.val, ends_of_time[i].name, value->val.string.len) == 0)
+			{
+				*instant = ends_of_time[i].instant;
+				return true;
+			}
+	return read_instant(key, value, instant, escontext);
 }
 
 /* Reads an instant; returns false after a soft error. */
@@ -633,7 +659,10 @@ static void
 print_field_instant(StringInfo out, const char *key, TimestampTz instant)
 {
 	appendStringInfo(out, ", \"%s\": \"", key);
-	instant_print(out, instant);
+	if (TIMESTAMP_NOT_FINITE(instant))
+		appendStringInfoString(out, ends_of_time[TIMESTAMP_IS_NOBEGIN(instant) ? 0 : 1].name);
+	else
+		instant_print(out, instant);
 	appendStringInfoChar(out, '"');
 }
 

@@ -97,3 +97,11 @@ SELECT meter.add_lots(w, '{"lots": [{"id": "bought", "amount": 7}]}') FROM burne
 SELECT meter.add_lots(w, '{"lots": [{"id": "x", "amount": 7, "pool": "new"}]}') FROM burned;
 SELECT meter.add_lots('{}', w) FROM burned;
 SELECT meter.absorbing('{}'), meter.absorbing(meter.absorbing('{}')) = meter.absorbing('{}') AS once;
+
+-- Ends of time that a lot's text cannot leave out: what is kept for ever, and lots created before or after all others.
+SELECT w, w::text::meter.wallet = w AS same, w::jsonb::meter.wallet = w AS same_json
+FROM (SELECT meter.wallet(id, 10, NULL, NULL, '2026-01-01', expires_at, created_at, rollover_max, rollover_until)
+	FROM (VALUES ('kept', timestamptz '2026-02-01', timestamptz '-infinity', 5, timestamptz 'infinity'), ('last', NULL, 'infinity', NULL, NULL)) AS lot (id, expires_at, created_at, rollover_max, rollover_until)) AS made (w);
+SELECT '{"lots": [{"id": "a", "amount": 1, "effective_at": "-infinity", "expires_at": "infinity"}]}'::meter.wallet;
+SELECT '{"lots": [{"id": "a", "amount": 1, "expires_at": "-infinity"}]}'::meter.wallet;
+SELECT '{"cuts": ["infinity"]}'::meter.wallet;
