@@ -81,7 +81,8 @@ CREATE TABLE meter.credit_allotment (
 	customer_id text NOT NULL
 		CONSTRAINT credit_allotment_customer_id_has_1_to_255_bytes CHECK (octet_length(customer_id) BETWEEN 1 AND 255),
 	allotment_id text NOT NULL
-		CONSTRAINT credit_allotment_allotment_id_has_1_to_200_bytes CHECK (octet_length(allotment_id) BETWEEN 1 AND 200),
+		CONSTRAINT credit_allotment_allotment_id_has_1_to_200_bytes CHECK (octet_length(allotment_id) BETWEEN 1 AND 200)
+		CONSTRAINT credit_allotment_allotment_id_is_not_that_of_a_plans_lot CHECK (allotment_id COLLATE "C" !~ '^[a-z][a-z0-9_]*#[0-9]+([+][0-9]+-[0-9]{2}-[0-9]{2})?$'),
 	credit_type text NOT NULL DEFAULT 'credit'
 		CONSTRAINT credit_allotment_credit_type_has_1_to_255_bytes CHECK (octet_length(credit_type) BETWEEN 1 AND 255),
 	amount numeric NOT NULL
@@ -94,7 +95,8 @@ CREATE TABLE meter.credit_allotment (
 	anchor date NOT NULL
 		CONSTRAINT credit_allotment_anchor_is_in_1970_to_9999 CHECK (anchor BETWEEN '1970-01-01' AND '9999-12-31'),
 	every interval NOT NULL DEFAULT '1 month'
-		CONSTRAINT credit_allotment_every_is_a_number_of_months_or_days CHECK (meter.period_start(anchor, anchor, every) IS NOT NULL),
+		CONSTRAINT credit_allotment_every_is_a_number_of_months_or_days CHECK (meter.period_start(anchor, anchor, every) IS NOT NULL)
+		CONSTRAINT credit_allotment_every_is_at_most_100_years CHECK (every <= '100 years'),
 	valid daterange NOT NULL
 		CONSTRAINT credit_allotment_valid_begins_in_1970_to_9999 CHECK (lower(valid) IS NOT NULL AND lower(valid) >= '1970-01-01' AND lower(valid) < '10000-01-01')
 		CONSTRAINT credit_allotment_valid_ends_before_10000_or_never CHECK (upper_inf(valid) OR upper(valid) < '10000-01-01'),

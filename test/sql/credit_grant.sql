@@ -190,6 +190,10 @@ INSERT INTO meter.credit_allotment (customer_id, allotment_id, amount, rollover_
 INSERT INTO meter.credit_allotment (customer_id, allotment_id, amount, rollover_percent) VALUES ('bolt', 'bad', 1, 101);
 INSERT INTO meter.credit_allotment (customer_id, allotment_id, amount) VALUES ('bolt', 'bad', -1);
 INSERT INTO meter.credit_allotment (customer_id, allotment_id, amount, valid) VALUES ('bolt', 'bad', 1, 'empty');
+-- What no wallet could have: a period whose rollover ends beyond time, and the name of a plan's lots.
+INSERT INTO meter.credit_allotment (customer_id, allotment_id, amount, every, rollover_percent, rollover_periods) VALUES ('bolt', 'bad', 1, '300 years', 10, 1000);
+INSERT INTO meter.credit_allotment (customer_id, allotment_id, amount) VALUES ('bolt', 'base#2', 1);
+INSERT INTO meter.credit_allotment (customer_id, allotment_id, amount) VALUES ('bolt', 'base#2+2026-01-31', 1);
 
 -- A refund grants what the event took, in the type and pool of its action, once.
 TRUNCATE meter.credit_allotment;
