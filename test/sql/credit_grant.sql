@@ -42,6 +42,9 @@ SELECT meter.grant_credits('acme', 'bad', 'promotion', 1, rollover_max => 1, rol
 SELECT meter.grant_credits('acme', 'bad', 'promotion', 1, daterange(:'today', date :'today' + 10), rollover_max => 1, rollover_until => date :'today' + 10);
 SELECT meter.grant_credits('acme', 'bad@2026-01-01', 'promotion', 1);
 SELECT meter.grant_credits('acme', '', 'promotion', 1);
+-- A currency is in upper case, as everywhere, or one would be two.
+SELECT meter.grant_credits('acme', 'bad', 'purchase', 1, paid => 1, currency => 'usd');
+INSERT INTO meter.customer (customer_id, currency) VALUES ('lower', 'usd');
 SELECT meter.grant_credits(NULL, 'bad', 'promotion', 1);
 
 \set VERBOSITY default
