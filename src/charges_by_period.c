@@ -31,6 +31,7 @@
 
 #include "customer.h"
 #include "tariff.h"
+#include "unpack.h"
 
 #define SUMS_VERSION 1
 #define SUMS_FIRST_CAPACITY 4
@@ -89,6 +90,7 @@ typedef struct ChargeCache
 {
 	PeriodCache *periods;
 	TariffCache *tariff;
+	UnpackCache *book;
 	TupleDesc row;
 	Oid row_type;
 	TypeCacheEntry *range;
@@ -530,7 +532,10 @@ accumulate_by_book(FunctionCallInfo fcinfo, Oid customer_type, Oid quantity_type
 			length = VARSIZE_ANY_EXHDR(text);
 		}
 		rule.every = PG_GETARG_INTERVAL_P(5);
-		if (!book_find(PG_GETARG_JSONB_P(1), name, length, &rule))
+		cache = charge_cache(fcinfo);
+		if (!book_find(
+				(Jsonb *) value_fetch(PG_GETARG_DATUM(1), &cache->book, fcinfo->flinfo->fn_mcxt),
+				name, length, &rule))
 			PG_RETURN_NULL();
 	}
 

@@ -29,7 +29,7 @@ typedef struct CostEvent
 /* What rating keeps from row to row in fn_extra. */
 typedef struct RatingCache
 {
-	CardCache *card;
+	UnpackCache *card;
 	RateHints hints;
 } RatingCache;
 

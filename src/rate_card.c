@@ -15,7 +15,6 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 
 /* The largest grid of one section: beyond it the card is a mistake. */
 #define GRID_BYTES_MAX (64 * 1024 * 1024)
@@ -852,39 +851,4 @@ rate_card_read(const RateCard *card, const RateSection *section, int unit, int r
 	spec->daily_from = rate->daily_from;
 	spec->daily_until = rate->daily_until;
 	spec->precedence = rate->precedence;
-}
-
-/*
- * Returns the card of an argument that is a TOAST pointer or compressed, as one from
- * a table column is. Reading it costs far more than rating; so the last one is kept,
- * known again by the bytes that arrived and never by the card's own.
- */
-const RateCard *
-rate_card_unpack(struct varlena *value, CardCache **slot, MemoryContext context)
-{
-	CardCache *cache = *slot;
-	Size size = VARSIZE_ANY(value);
-
-	if (VARATT_IS_EXTERNAL(value) && !VARATT_IS_EXTERNAL_ONDISK(value))
-		return (const RateCard *) PG_DETOAST_DATUM(PointerGetDatum(value));
-
-	if (cache == NULL)
-	{
-		cache = MemoryContextAllocZero(context, sizeof(CardCache));
-		cache->context = AllocSetContextCreate(context, "meter rate card", ALLOCSET_DEFAULT_SIZES);
-		*slot = cache;
-	}
-	if (cache->card == NULL || cache->key_size != size || memcmp(cache->key, value, size) != 0)
-	{
-		MemoryContext previous;
-
-		cache->card = NULL;
-		MemoryContextReset(cache->context);
-		previous = MemoryContextSwitchTo(cache->context);
-		cache->key = memcpy(palloc(size), value, size);
-		cache->key_size = size;
-		cache->card = (const RateCard *) PG_DETOAST_DATUM_COPY(PointerGetDatum(value));
-		MemoryContextSwitchTo(previous);
-	}
-	return cache->card;
 }

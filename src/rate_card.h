@@ -26,6 +26,7 @@
 
 #include "decimal.h"
 #include "unit.h"
+#include "unpack.h"
 #include "usage.h"
 
 #include "utils/rangetypes.h"
@@ -231,34 +232,11 @@ extern void rate_spec_valid(RateSpec *spec, const RangeBound *lower, const Range
 							bool empty);
 extern bool rate_spec_check(const RateSpec *spec, struct Node *escontext);
 
-/*
- * The last card that had to be unpacked, and the bytes it was unpacked from: a TOAST
- * pointer, or a compressed value.
- */
-typedef struct CardCache
-{
-	MemoryContext context; /* holds the card and the key's copy */
-	struct varlena *key;
-	Size key_size;
-	const RateCard *card;
-} CardCache;
-
-extern const RateCard *rate_card_unpack(struct varlena *value, CardCache **cache,
-										MemoryContext context);
-
-/*
- * Returns the card of a Datum, aligned and in memory. One that arrives as a value, as
- * from a scalar subquery, is used where it lies. The cache is the caller's and lives in
- * the context.
- */
+/* Returns the card of a Datum, as value_fetch does. */
 static inline const RateCard *
-rate_card_fetch(Datum datum, CardCache **cache, MemoryContext context)
+rate_card_fetch(Datum datum, UnpackCache **cache, MemoryContext context)
 {
-	struct varlena *value = (struct varlena *) DatumGetPointer(datum);
-
-	if (likely(!VARATT_IS_EXTENDED(value)))
-		return (const RateCard *) value;
-	return rate_card_unpack(value, cache, context);
+	return (const RateCard *) value_fetch(datum, cache, context);
 }
 
 /* Says whether a section is an item's, of which these are the words, in the standard variant. */

@@ -9,6 +9,7 @@
 #include "wallet.h"
 
 #include "customer.h"
+#include "unpack.h"
 
 #include "catalog/pg_type.h"
 #include "libpq/pqformat.h"
@@ -130,8 +131,8 @@ refuse_other_customer(void)
 static Wallet *
 state_by_book(FunctionCallInfo fcinfo, Oid customer_type)
 {
-	const struct WalletBook *book =
-		(const struct WalletBook *) PG_DETOAST_DATUM(PG_GETARG_DATUM(1));
+	const struct WalletBook *book = (const struct WalletBook *) value_fetch(
+		PG_GETARG_DATUM(1), (UnpackCache **) &fcinfo->flinfo->fn_extra, fcinfo->flinfo->fn_mcxt);
 	char digits[MAXINT8LEN + 1];
 	const Wallet *w;
 

@@ -117,3 +117,19 @@ FROM (SELECT g, meter.wallet('lot number ' || i, 100, NULL, NULL, '2026-01-01'::
 	FROM generate_series(1, 2) AS g, generate_series(1, 500) AS i GROUP BY g) AS made, generate_series(1, 300) AS n GROUP BY g;
 SELECT g, meter.consumed(w), meter.overage(w), (SELECT sum(remaining) FROM meter.lots(w)) AS remaining,
 	meter.balance(meter.burn(w, '2027-01-01', 1), '2028-01-01') AS later FROM stored GROUP BY g, w ORDER BY g;
+
+-- A book, or a book of charge rules, that is out of a table is unpacked once, and not for each group.
+BEGIN;
+CREATE TEMP TABLE kept (book meter.wallet_book, rules jsonb);
+ALTER TABLE kept ALTER COLUMN book SET STORAGE EXTERNAL, ALTER COLUMN rules SET STORAGE EXTERNAL;
+INSERT INTO kept
+SELECT meter.wallet_book(n, '{"lots": [{"id": "a", "amount": 5}]}'), jsonb_object_agg(n, '{"tariff": "at 2", "anchor": "2026-01-31", "timezone": "UTC"}'::jsonb)
+FROM generate_series(1::bigint, 300) AS n;
+SELECT sum(meter.overage(wallet)) AS overage, sum(charges[1].charge) AS charge
+FROM (
+	SELECT meter.burn((SELECT book FROM kept), n, '2026-03-01', 7) AS wallet, meter.charges_by_period((SELECT rules FROM kept), n, '2026-03-01', 7, '1 month') AS charges
+	FROM generate_series(1::bigint, 300) AS n
+	GROUP BY n
+) AS burned;
+SELECT idx_scan < 10 AS once FROM pg_stat_xact_all_tables WHERE relid = (SELECT reltoastrelid FROM pg_class WHERE oid = 'kept'::regclass);
+ROLLBACK;
