@@ -162,7 +162,8 @@ FROM account
 CROSS JOIN LATERAL (
 	SELECT
 		CASE
-			WHEN count(*) <= 10000 AND (3 * count(*) + least(account.days, cardinality(account.dates))) * (count(DISTINCT lot.pool) + 1) <= 1000000
+			/* A span more than there are bounds, and the two of a period that is asked for. */
+			WHEN count(*) <= 10000 AND (3 * count(*) + least(account.days, cardinality(account.dates)) + 3) * (count(DISTINCT lot.pool) + 1) <= 1000000
 			THEN (SELECT meter.wallet(lot_id, amount, pool, priority, effective_at, expires_at, created_at, rollover_max, rollover_until, paid) FROM unnest(account.lots))
 		END AS granted,
 		CASE WHEN min(lot.currency) = max(lot.currency) THEN min(lot.currency) END AS currency,
