@@ -92,10 +92,12 @@ CREATE TABLE meter.usage_mark (
 	customer_id text,
 	item text,
 	action text,
+	variant text,
 	since date NOT NULL DEFAULT '-infinity',
 	until date NOT NULL DEFAULT 'infinity',
 	marked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	CONSTRAINT usage_mark_is_by_one_thing CHECK (num_nonnulls(customer_id, item, action) <= 1),
+	CONSTRAINT usage_mark_variant_is_of_an_item_or_action CHECK (variant IS NULL OR num_nonnulls(item, action) = 1),
 	CONSTRAINT usage_mark_is_not_empty CHECK (since < until),
 	CONSTRAINT usage_mark_of_all_is_of_all_days CHECK (num_nonnulls(customer_id, item, action) = 1 OR since = '-infinity' AND until = 'infinity')
 );
@@ -104,6 +106,7 @@ COMMENT ON COLUMN meter.usage_mark.mark_id IS 'A number to name the row by.';
 COMMENT ON COLUMN meter.usage_mark.customer_id IS 'The days of this customer.';
 COMMENT ON COLUMN meter.usage_mark.item IS 'The days of any customer on which this item was used.';
 COMMENT ON COLUMN meter.usage_mark.action IS 'The days of any customer on which this action was done. All three NULL: all of usage_daily.';
+COMMENT ON COLUMN meter.usage_mark.variant IS 'Of the days of an item or an action, those on which it was in this variant. NULL: in any.';
 COMMENT ON COLUMN meter.usage_mark.since IS 'From this date on.';
 COMMENT ON COLUMN meter.usage_mark.until IS 'Until before this date.';
 COMMENT ON COLUMN meter.usage_mark.marked_at IS 'When.';
@@ -282,6 +285,10 @@ JOIN meter.usage_mark AS mark
 	ON day.usage_date >= mark.since
 	AND day.usage_date < mark.until
 	AND meter.mentions(day.breakdown, mark.item, mark.action)
+	AND (mark.variant IS NULL OR EXISTS (
+		SELECT FROM meter.entries(day.breakdown) AS entry
+		WHERE entry.variant = mark.variant
+			AND (entry.item = mark.item OR entry.action = mark.action)))
 WHERE num_nonnulls(mark.item, mark.action) = 1
 	AND (SELECT count(*) <= 10 FROM meter.usage_mark WHERE num_nonnulls(item, action) = 1)
 UNION ALL
@@ -290,6 +297,7 @@ FROM meter.usage_daily AS daily
 JOIN meter.usage_mark AS mark USING (item)
 WHERE daily.usage_date >= mark.since
 	AND daily.usage_date < mark.until
+	AND (mark.variant IS NULL OR mark.variant = daily.variant)
 	AND (SELECT count(*) > 10 FROM meter.usage_mark WHERE num_nonnulls(item, action) = 1)
 UNION ALL
 SELECT mark.mark_id, daily.customer_id, daily.usage_date
@@ -297,6 +305,7 @@ FROM meter.usage_daily AS daily
 JOIN meter.usage_mark AS mark USING (action)
 WHERE daily.usage_date >= mark.since
 	AND daily.usage_date < mark.until
+	AND (mark.variant IS NULL OR mark.variant = daily.variant)
 	AND (SELECT count(*) > 10 FROM meter.usage_mark WHERE num_nonnulls(item, action) = 1);
 COMMENT ON VIEW meter.touched_day IS 'Which rows of meter.usage_day the marks of items and actions in meter.usage_mark make stale. A day may be there more than once.';
 

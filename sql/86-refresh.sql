@@ -12,7 +12,7 @@
  * such a day are left out. The horizon moves under the same lock.
  */
 
-CREATE FUNCTION meter.mark_usage(customer_id text, item text, action text, since date, until date) RETURNS void
+CREATE FUNCTION meter.mark_usage(customer_id text, item text, action text, since date, until date, variant text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -42,11 +42,11 @@ BEGIN
 	THEN
 		PERFORM meter.refuse_purged('customer ' || quote_literal(customer_id));
 	END IF;
-	INSERT INTO meter.usage_mark (customer_id, item, action, since, until)
-	VALUES (customer_id, item, action, since, until);
+	INSERT INTO meter.usage_mark (customer_id, item, action, variant, since, until)
+	VALUES (customer_id, item, action, variant, since, until);
 END
 $$;
-COMMENT ON FUNCTION meter.mark_usage(text, text, text, date, date) IS 'Marks days of usage_daily as stale: those of a customer, or those on which an item was used or an action done, from since until before until; with NULLs all of it. Views read them from the events until the next refresh. An error where that is of a customer and a day with usage is purged, or of all and any is.';
+COMMENT ON FUNCTION meter.mark_usage(text, text, text, date, date, text) IS 'Marks days of usage_daily as stale: those of a customer, or those on which an item was used or an action done, in one variant or any, from since until before until; with NULLs all of it. Views read them from the events until the next refresh. An error where that is of a customer and a day with usage is purged, or of all and any is.';
 
 CREATE FUNCTION meter.refuse_purged(whose text) RETURNS void
 LANGUAGE plpgsql STABLE
@@ -64,7 +64,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION meter.refuse_purged(text) IS 'Raises the error of a change that would have to rate or date purged events anew.';
-REVOKE ALL ON FUNCTION meter.mark_usage(text, text, text, date, date), meter.refuse_purged(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION meter.mark_usage(text, text, text, date, date, text), meter.refuse_purged(text) FROM PUBLIC;
 
 /*
  * These triggers run with the owner's rights: whoever may change a price or a zone
@@ -86,10 +86,20 @@ BEGIN
 		PERFORM meter.mark_rate(card, item, tstzmultirange(valid))
 		FROM new_rate
 		GROUP BY card, item, valid;
+		PERFORM meter.mark_rated(card, item, variant)
+		FROM new_rate
+		GROUP BY card, item, variant
+		HAVING NOT bool_or(valid = '(,)')
+			AND NOT EXISTS (SELECT FROM meter.rate WHERE rate.card = new_rate.card AND rate.item = new_rate.item AND rate.variant = new_rate.variant AND rate.rate_id NOT IN (SELECT inserted.rate_id FROM new_rate AS inserted));
 	WHEN 'DELETE' THEN
 		PERFORM meter.mark_rate(card, item, tstzmultirange(valid))
 		FROM old_rate
 		GROUP BY card, item, valid;
+		PERFORM meter.mark_rated(card, item, variant)
+		FROM old_rate
+		GROUP BY card, item, variant
+		HAVING NOT bool_or(valid = '(,)')
+			AND NOT EXISTS (SELECT FROM meter.rate WHERE rate.card = old_rate.card AND rate.item = old_rate.item AND rate.variant = old_rate.variant);
 	WHEN 'UPDATE' THEN
 		/* Where only its validity changed, what was and what is valid in both is left alone. */
 		PERFORM meter.mark_rate(touched.card, touched.item, touched.valid)
@@ -106,12 +116,22 @@ BEGIN
 		) AS touched (card, item, valid)
 		WHERE NOT isempty(touched.valid)
 		GROUP BY touched.card, touched.item, touched.valid;
+		/* Names that no rate has any more, and names that none had. */
+		PERFORM meter.mark_rated(card, item, variant)
+		FROM old_rate
+		WHERE NOT EXISTS (SELECT FROM meter.rate WHERE rate.card = old_rate.card AND rate.item = old_rate.item AND rate.variant = old_rate.variant)
+		GROUP BY card, item, variant;
+		PERFORM meter.mark_rated(card, item, variant)
+		FROM new_rate
+		WHERE NOT EXISTS (SELECT FROM old_rate WHERE old_rate.card = new_rate.card AND old_rate.item = new_rate.item AND old_rate.variant = new_rate.variant)
+			AND NOT EXISTS (SELECT FROM meter.rate WHERE rate.card = new_rate.card AND rate.item = new_rate.item AND rate.variant = new_rate.variant AND rate.rate_id NOT IN (SELECT updated.rate_id FROM new_rate AS updated))
+		GROUP BY card, item, variant;
 	END CASE;
 	PERFORM meter.check_marks(previous);
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION meter.mark_rates() IS 'Trigger of meter.rate: marks the days of the items whose rates changed, for the time that they changed for.';
+COMMENT ON FUNCTION meter.mark_rates() IS 'Trigger of meter.rate: marks the days of the items whose rates changed, for the time that they changed for, and all of an item in a variant that had no rate before, or has none any more.';
 
 CREATE FUNCTION meter.check_marks(previous bigint) RETURNS void
 LANGUAGE plpgsql
@@ -171,6 +191,29 @@ END
 $$;
 COMMENT ON FUNCTION meter.mark_rate(text, text, tstzmultirange) IS 'Marks the days on which an item of card cost was used, or an action that is an item of card credit was done, at a time when its rates changed.';
 REVOKE ALL ON FUNCTION meter.mark_rate(text, text, tstzmultirange) FROM PUBLIC;
+
+/*
+ * A card with a rate of an item in a variant knows it, whenever that rate is valid: what has
+ * no rate may be free then, and was unpriced. On purged days it stays what it was counted as.
+ */
+CREATE FUNCTION meter.mark_rated(card text, item text, variant text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM meter.lock_horizon();
+	CASE card
+	WHEN 'cost' THEN
+		PERFORM meter.mark_usage(NULL, item, NULL, (SELECT horizon FROM meter.horizon), 'infinity', variant);
+	WHEN 'credit' THEN
+		PERFORM meter.mark_usage(NULL, NULL, item, (SELECT horizon FROM meter.horizon), 'infinity', variant);
+	ELSE
+		/* Events are rated by no other card. */
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION meter.mark_rated(text, text, text) IS 'Marks the days, from the horizon on, on which an item of card cost was used in a variant, or an action that is an item of card credit was done, as the card has got its first rate of it, or has lost its last.';
+REVOKE ALL ON FUNCTION meter.mark_rated(text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION meter.mark_all() RETURNS trigger
 LANGUAGE plpgsql
@@ -475,7 +518,8 @@ BEGIN
 		FROM meter.touched_day
 		WHERE mark_id = ANY (marks)
 	), merged AS (
-		SELECT customer_id, unnest(range_agg(daterange(since, until))) AS dates
+		/* After a restore a purged day may be among them. */
+		SELECT customer_id, unnest(range_agg(daterange(since, until) * daterange((SELECT horizon FROM meter.horizon), NULL))) AS dates
 		FROM marked
 		GROUP BY customer_id
 	)

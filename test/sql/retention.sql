@@ -383,3 +383,21 @@ SELECT sum(events) FROM meter.usage_by_day WHERE customer_id = 'chance';
 TABLE before EXCEPT TABLE meter.usage_by_day;
 SELECT count(*) FROM meter.usage_mark;
 SELECT * FROM meter.audit();
+
+-- A restore marks days that were purged long before the horizon: they stay, and the refresh goes on.
+SELECT max(horizon) AS horizon FROM meter.purge_horizon \gset
+INSERT INTO meter.rate (item, unit, price) VALUES ('months ago', 'requests', 1);
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
+SELECT 'months', days::text, (:'horizon'::date + days)::timestamptz, 'months ago', '{"requests": 1}' FROM unnest('{5,100}'::integer[]) AS days;
+SET client_min_messages = error;
+CALL pg_temp.purge(:'horizon'::date + 70);
+RESET client_min_messages;
+-- The first rate of an action that was done on purged days: they stay as they were counted.
+INSERT INTO meter.rate (card, item, unit, price, valid) SELECT 'credit', 'chat', 'actions', 1, tstzrange(starts, NULL) FROM meter.horizon;
+UPDATE meter.horizon_lock SET horizon = '-infinity';
+UPDATE meter.rate SET price = 3 WHERE item = 'months ago';
+CALL pg_temp.refresh_all();
+SELECT usage_date - :'horizon'::date AS days, cost FROM meter.cost_by_day WHERE customer_id = 'months' ORDER BY days;
+SELECT sum(cost) AS cost FROM meter.cost_by_month WHERE customer_id = 'months';
+SELECT count(*) FROM meter.usage_mark;
+SELECT * FROM meter.audit();

@@ -361,6 +361,33 @@ CALL pg_temp.refresh_all();
 SELECT sum(cost) AS cost, sum(credits) AS credits FROM meter.usage_daily WHERE customer_id = 'changed';
 SELECT count(*) FROM meter.audit('changed');
 
+-- The first rate of an item in a variant, and the last one, say what it is at any time, whenever they are valid: free, or unpriced.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action, variant)
+SELECT 'early', variant || month, '2030-01-10 12:00+00'::timestamptz + month * interval '1 month', 'known later', '{"requests": 1}', 'done later', variant
+FROM unnest('{standard,batch}'::text[]) AS variant, generate_series(0, 3) AS month;
+CALL pg_temp.refresh_all();
+CREATE TEMP VIEW early AS
+SELECT usage_date, sum(unpriced_cost) AS unpriced_cost, sum(unpriced_credits) AS unpriced_credits, (SELECT count(*) FROM meter.audit('early')) AS differences
+FROM meter.usage_by_day WHERE customer_id = 'early' GROUP BY usage_date ORDER BY usage_date;
+TABLE early;
+INSERT INTO meter.rate (item, unit, price, valid) VALUES ('known later', 'input_tokens', 1, '[2030-04-01 00:00+00,)');
+INSERT INTO meter.rate (card, item, unit, price, valid) VALUES ('credit', 'done later', 'actions', 1, '[2030-04-01 00:00+00,)');
+TABLE early;
+CALL pg_temp.refresh_all();
+TABLE early;
+UPDATE meter.rate SET variant = 'batch' WHERE item = 'known later';
+UPDATE meter.rate SET item = 'done never' WHERE item = 'done later';
+TABLE early;
+CALL pg_temp.refresh_all();
+UPDATE meter.rate SET price = 2 WHERE item = 'known later';
+SELECT count(*) AS touched FROM meter.touched_day;
+INSERT INTO meter.rate (item, unit, price, valid) VALUES ('known later', 'output_tokens', 1, '[2030-04-20 00:00+00,)');
+SELECT DISTINCT usage_date AS touched FROM meter.touched_day ORDER BY usage_date;
+DELETE FROM meter.rate WHERE item = 'known later';
+TABLE early;
+CALL pg_temp.refresh_all();
+TABLE early;
+
 -- A customer whose usage is of very many things: its months are added up from the days, and right.
 INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
 SELECT 'many', 'm' || i, '2031-01-01 12:00+00'::timestamptz + i % 3 * interval '1 day', 'item ' || md5(i::text), '{"input_tokens": 1}' FROM generate_series(1, 30000) AS i;
