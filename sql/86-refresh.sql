@@ -311,8 +311,16 @@ CREATE TRIGGER mark_updated AFTER UPDATE ON meter.setting
 	FOR EACH ROW WHEN (OLD.timezone <> NEW.timezone) EXECUTE FUNCTION meter.mark_all();
 CREATE TRIGGER mark_inserted_or_deleted AFTER INSERT OR DELETE ON meter.setting
 	FOR EACH ROW EXECUTE FUNCTION meter.mark_all();
+CREATE TRIGGER mark_truncated AFTER TRUNCATE ON meter.setting
+	FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_all();
 CREATE TRIGGER mark_updated AFTER UPDATE ON meter.card
-	FOR EACH ROW WHEN (OLD.unrated <> NEW.unrated AND NEW.card IN ('cost', 'credit')) EXECUTE FUNCTION meter.mark_all();
+	FOR EACH ROW WHEN ((OLD.card, OLD.unrated) <> (NEW.card, NEW.unrated) AND (OLD.card IN ('cost', 'credit') OR NEW.card IN ('cost', 'credit'))) EXECUTE FUNCTION meter.mark_all();
+CREATE TRIGGER mark_inserted AFTER INSERT ON meter.card
+	FOR EACH ROW WHEN (NEW.unrated = 'free' AND NEW.card IN ('cost', 'credit')) EXECUTE FUNCTION meter.mark_all();
+CREATE TRIGGER mark_deleted AFTER DELETE ON meter.card
+	FOR EACH ROW WHEN (OLD.unrated = 'free' AND OLD.card IN ('cost', 'credit')) EXECUTE FUNCTION meter.mark_all();
+CREATE TRIGGER mark_truncated AFTER TRUNCATE ON meter.card
+	FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_all();
 CREATE TRIGGER mark_truncated AFTER TRUNCATE ON meter.usage_event
 	FOR EACH STATEMENT EXECUTE FUNCTION meter.mark_all();
 

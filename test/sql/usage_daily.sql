@@ -116,6 +116,25 @@ CALL pg_temp.refresh_all();
 TABLE pg_temp.mark;
 SELECT * FROM meter.audit();
 UPDATE meter.card SET unrated = 'free' WHERE card = 'credit';
+CALL pg_temp.refresh_all();
+-- A card that goes, or is called otherwise, and one that comes.
+CREATE TEMP VIEW of_card AS
+SELECT sum(unpriced_credits) AS unpriced_credits, (SELECT count(*) FROM meter.audit()) AS differences FROM meter.usage_by_day;
+TABLE of_card;
+BEGIN;
+DELETE FROM meter.card WHERE card = 'credit';
+TABLE of_card;
+ROLLBACK;
+BEGIN;
+TRUNCATE meter.card;
+TABLE of_card;
+ROLLBACK;
+UPDATE meter.card SET card = 'credits' WHERE card = 'credit';
+TABLE of_card;
+CALL pg_temp.refresh_all();
+INSERT INTO meter.card (card, currency, unrated) VALUES ('credit', 'USD', 'free');
+TABLE of_card;
+DELETE FROM meter.card WHERE card = 'credits';
 TRUNCATE meter.rate;
 SELECT sum(cost) AS cost, sum(credits) AS credits, sum(unpriced_cost) AS unpriced_cost, sum(unpriced_credits) AS unpriced_credits FROM pg_temp.by_day;
 SELECT * FROM meter.audit();
