@@ -387,17 +387,17 @@ SELECT * FROM meter.audit();
 -- A restore marks days that were purged long before the horizon: they stay, and the refresh goes on.
 SELECT max(horizon) AS horizon FROM meter.purge_horizon \gset
 INSERT INTO meter.rate (item, unit, price) VALUES ('months ago', 'requests', 1);
-INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
-SELECT 'months', days::text, (:'horizon'::date + days)::timestamptz, 'months ago', '{"requests": 1}' FROM unnest('{5,100}'::integer[]) AS days;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action)
+SELECT 'months', days::text, (:'horizon'::date + days)::timestamptz, 'months ago', '{"requests": 1}', 'months ago' FROM unnest('{5,100}'::integer[]) AS days;
 SET client_min_messages = error;
 CALL pg_temp.purge(:'horizon'::date + 70);
 RESET client_min_messages;
 -- The first rate of an action that was done on purged days: they stay as they were counted.
-INSERT INTO meter.rate (card, item, unit, price, valid) SELECT 'credit', 'chat', 'actions', 1, tstzrange(starts, NULL) FROM meter.horizon;
+INSERT INTO meter.rate (card, item, unit, price, valid) SELECT 'credit', 'months ago', 'actions', 1, tstzrange(starts + interval '50 days', NULL) FROM meter.horizon;
 UPDATE meter.horizon_lock SET horizon = '-infinity';
 UPDATE meter.rate SET price = 3 WHERE item = 'months ago';
 CALL pg_temp.refresh_all();
-SELECT usage_date - :'horizon'::date AS days, cost FROM meter.cost_by_day WHERE customer_id = 'months' ORDER BY days;
+SELECT usage_date - :'horizon'::date AS days, cost, unpriced_credits FROM meter.cost_by_day WHERE customer_id = 'months' ORDER BY days;
 SELECT sum(cost) AS cost FROM meter.cost_by_month WHERE customer_id = 'months';
 SELECT count(*) FROM meter.usage_mark;
 SELECT * FROM meter.audit();
