@@ -1034,7 +1034,7 @@ SELECT
 	shared_cost,
 	gross_margin,
 	gross_margin_percent,
-	rank() OVER (PARTITION BY month ORDER BY gross_margin DESC NULLS LAST) AS rank,
+	CASE WHEN customer_id IS NOT NULL AND gross_margin IS NOT NULL THEN rank() OVER (PARTITION BY month ORDER BY CASE WHEN customer_id IS NOT NULL THEN gross_margin END DESC NULLS LAST) END AS rank,
 	revenue_by_kind,
 	cost_by_layer,
 	events,
@@ -1042,7 +1042,7 @@ SELECT
 	unknown_amounts,
 	estimated
 FROM meter.margin_of_customer;
-COMMENT ON VIEW meter.customer_margin IS 'Revenue, cost and gross margin of each customer, by month, in the currency of meter.setting. plan is the last one that the customer had in the month, of family main, or of the first one by name where it has none of that. gross_margin is revenue less cost and shared_cost, its percentage is of revenue, and NULL without any; rank is 1 for the customer with the highest gross margin of the month. revenue_by_kind and cost_by_layer are JSON objects that add up to revenue and cost. Honesty: unpriced_events of the events are in no cost; unknown_amounts are those without an exchange rate, which leave revenue, cost or shared_cost NULL, and the margin with it; estimated: the month is not over, or not billed for good. A row without a customer has the shared cost that nobody could be given. From the roll-up; cheap.';
+COMMENT ON VIEW meter.customer_margin IS 'Revenue, cost and gross margin of each customer, by month, in the currency of meter.setting. plan is the last one that the customer had in the month, of family main, or of the first one by name where it has none of that. gross_margin is revenue less cost and shared_cost, its percentage is of revenue, and NULL without any; rank is 1 for the customer with the highest known gross margin of the month, and NULL for one whose margin is not known. revenue_by_kind and cost_by_layer are JSON objects that add up to revenue and cost (cost_by_layer, where card cost is in another currency, but for the 12th digit, as each item is exchanged by itself). Honesty: unpriced_events of the events are in no cost; unknown_amounts are those without an exchange rate, which leave revenue, cost or shared_cost NULL, and the margin with it; estimated: the month is not over, or not billed for good. A row without a customer has the shared cost that nobody could be given. From the roll-up; cheap.';
 
 CREATE VIEW meter.plan_margin AS
 SELECT

@@ -8,7 +8,7 @@ WITH counted AS NOT MATERIALIZED (
 		CASE scope WHEN 'plan' THEN plan END AS plan,
 		CASE scope WHEN 'segment' THEN segment END AS segment,
 		CASE WHEN cost > 0 THEN cost END AS cost,
-		CASE WHEN cost > 0 THEN revenue END AS revenue,
+		CASE WHEN cost > 0 AND revenue IS NOT NULL THEN greatest(revenue, 0) END AS revenue,
 		CASE WHEN cost IS NULL THEN 1 ELSE 0 END AS unknown,
 		unpriced_events,
 		estimated
@@ -30,9 +30,9 @@ WITH counted AS NOT MATERIALIZED (
 		meter.top_share(cost, 0.01) AS top_1_cost_share,
 		meter.top_share(cost, 0.05) AS top_5_cost_share,
 		meter.top_share(cost, 0.2) AS top_20_cost_share,
-		meter.top_share(greatest(revenue, 0), 0.01) AS top_1_revenue_share,
-		meter.top_share(greatest(revenue, 0), 0.05) AS top_5_revenue_share,
-		meter.top_share(greatest(revenue, 0), 0.2) AS top_20_revenue_share,
+		meter.top_share(revenue, 0.01) AS top_1_revenue_share,
+		meter.top_share(revenue, 0.05) AS top_5_revenue_share,
+		meter.top_share(revenue, 0.2) AS top_20_revenue_share,
 		count(cost) = count(revenue) AS revenue_known,
 		sum(unknown) AS unknown_customers,
 		sum(unpriced_events) AS unpriced_events,
@@ -125,10 +125,12 @@ WITH side AS NOT MATERIALIZED (
 	SELECT customer_id, month, layer, item, NULL::numeric AS cost_before, cost AS cost_after, 0::numeric AS quantity_before, meter.used_quantity(usage, events) AS quantity_after, false AS before, true AS after, 0 AS unpriced_before, unpriced_events AS unpriced_after, estimated
 	FROM meter.customer_cost
 	WHERE item IS NOT NULL
+		AND (events <> 0 OR rated_cost <> 0)
 	UNION ALL
 	SELECT customer_id, (month + interval '1 month')::date, layer, item, cost, NULL, meter.used_quantity(usage, events), 0, true, false, unpriced_events, 0, false
 	FROM meter.customer_cost
 	WHERE item IS NOT NULL
+		AND (events <> 0 OR rated_cost <> 0)
 		AND month < (SELECT meter.month_start(today) FROM meter.reporting)
 ), pair AS NOT MATERIALIZED (
 	SELECT
@@ -204,10 +206,12 @@ BEGIN
 		SELECT used.customer_id, used.layer, used.item, used.cost, meter.used_quantity(used.usage, used.events) AS quantity, used.unpriced_events, used.estimated, false AS after
 		FROM meter.customer_cost_between(lower(a), upper(a)) AS used
 		WHERE used.item IS NOT NULL
+			AND (used.events <> 0 OR used.rated_cost <> 0)
 		UNION ALL
 		SELECT used.customer_id, used.layer, used.item, used.cost, meter.used_quantity(used.usage, used.events), used.unpriced_events, used.estimated, true
 		FROM meter.customer_cost_between(lower(b), upper(b)) AS used
 		WHERE used.item IS NOT NULL
+			AND (used.events <> 0 OR used.rated_cost <> 0)
 	), pair AS (
 		SELECT
 			side.customer_id, side.layer, side.item,
@@ -291,8 +295,8 @@ BEGIN
 			CASE WHEN bool_and(part.amount IS NOT NULL OR NOT part.after OR part.side <> 'cost') THEN coalesce(sum(part.amount) FILTER (WHERE part.after AND part.side = 'cost'), 0) END AS cost_after,
 			CASE WHEN bool_and(part.amount IS NOT NULL OR part.after OR part.side <> 'shared_cost') THEN coalesce(sum(part.amount) FILTER (WHERE NOT part.after AND part.side = 'shared_cost'), 0) END AS shared_before,
 			CASE WHEN bool_and(part.amount IS NOT NULL OR NOT part.after OR part.side <> 'shared_cost') THEN coalesce(sum(part.amount) FILTER (WHERE part.after AND part.side = 'shared_cost'), 0) END AS shared_after,
-			sum(part.price) AS price,
-			sum(part.mix) AS mix,
+			CASE WHEN count(part.price) = count(*) THEN sum(part.price) END AS price,
+			CASE WHEN count(part.mix) = count(*) THEN sum(part.mix) END AS mix,
 			bool_or(NOT part.after AND part.side <> 'shared_cost' AND part.amount IS DISTINCT FROM 0) AS before,
 			bool_or(part.after AND part.side <> 'shared_cost' AND part.amount IS DISTINCT FROM 0) AS after,
 			bool_or(part.estimated) AS estimated
@@ -648,13 +652,17 @@ WITH base AS MATERIALIZED (
 		avg(former.cost) FILTER (WHERE present.customer_id IS NULL) AS of_leavers,
 		avg(former.cost) FILTER (WHERE present.customer_id IS NOT NULL) AS of_stayers
 	FROM month
-	JOIN base AS former ON former.month = (month.month - interval '1 month')::date
+	JOIN month AS before
+		ON before.month = (month.month - interval '1 month')::date
+		AND before.known
+	JOIN base AS former ON former.month = before.month
 	LEFT JOIN base AS present
 		ON present.customer_id = former.customer_id
 		AND present.month = month.month
 		AND present.revenue > 0
 	WHERE former.revenue > 0
 		AND former.customer_id IS NOT NULL
+		AND month.revenue IS NOT NULL
 		AND NOT month.estimated
 	GROUP BY month.month
 ), spread AS (
@@ -668,7 +676,7 @@ WITH base AS MATERIALIZED (
 	UNION ALL
 	SELECT 'margin_falling', month, quarters FROM falling
 	UNION ALL
-	SELECT 'engagement_margin', month, CASE WHEN n >= 5 AND apart > 0 THEN together / sqrt(apart) END FROM summed
+	SELECT 'engagement_margin', month.month, CASE WHEN summed.n >= 5 AND summed.apart > 0 THEN summed.together / sqrt(summed.apart) END FROM month LEFT JOIN summed USING (month)
 	UNION ALL
 	SELECT 'customers_at_a_loss', month, CASE WHEN known THEN customers_at_a_loss / nullif(customers, 0)::numeric END FROM month
 	UNION ALL
@@ -892,12 +900,12 @@ SELECT
 	jsonb_strip_nulls(jsonb_build_object('segment', segment)) AS "Tags",
 	trim_scale(credits) AS "x_CreditsConsumed",
 	layer AS "x_Layer",
-	trim_scale(revenue - reported_cost) AS "x_Margin",
+	CASE WHEN NOT unpriced THEN trim_scale(revenue - reported_cost) END AS "x_Margin",
 	reporting_currency AS "x_ReportingCurrency",
 	revenue AS "x_Revenue",
 	unpriced AS "x_Unpriced"
 FROM earned;
-COMMENT ON VIEW meter.focus_cost_and_usage IS 'Cost and usage by the columns of FinOps FOCUS 1.2: a row for each customer (sub account), UTC day, item (SKU), variant, unit and rate. ListCost is ListUnitPrice x PricingQuantity exactly, and EffectiveCost adds up to the cost of the events. The rates are the ones in force, so list and contracted price are the same. x_Unpriced: a unit of the events has no rate, none of their cost is known, ListUnitPrice is NULL, and the costs, which FOCUS wants to be there, are 0: leave these rows out of any total that is to be believed, or insert the rates. x_Revenue is the customer''s revenue of the month, divided by EffectiveCost over its rows, and x_Margin that less the cost, both in x_ReportingCurrency. Months are UTC''s. From the events: limit it to a customer (SubAccountId), or expect it to read and rate all of them.';
+COMMENT ON VIEW meter.focus_cost_and_usage IS 'Cost and usage by the columns of FinOps FOCUS 1.2: a row for each customer (sub account), UTC day, item (SKU), variant, unit and rate. ListCost is ListUnitPrice x PricingQuantity exactly, and EffectiveCost adds up to the cost of the events. The rates are the ones in force, so list and contracted price are the same. x_Unpriced: a unit of the events has no rate, none of their cost is known, ListUnitPrice is NULL, and the costs, which FOCUS wants to be there, are 0: leave these rows out of any total that is to be believed, or insert the rates. x_Revenue is the customer''s revenue of the month, divided by EffectiveCost over its rows, and x_Margin that less the cost (NULL where x_Unpriced), both in x_ReportingCurrency. Months are UTC''s. From the events: limit it to a customer (SubAccountId), or expect it to read and rate all of them.';
 
 CREATE FUNCTION meter.allow_reporting(role regrole) RETURNS void
 LANGUAGE plpgsql

@@ -58,6 +58,8 @@ UNION ALL SELECT 'values are allowed ones', "SkuId" FROM meter.focus_cost_and_us
 -- All cost is in it, and revenue is divided over it.
 SELECT "SubAccountId", sum("EffectiveCost") AS cost, sum("x_Revenue") AS revenue, sum("x_Margin") AS margin FROM meter.focus_cost_and_usage GROUP BY 1 ORDER BY 1;
 SELECT customer_id, sum(cost) AS cost, sum(revenue) AS revenue, sum(gross_margin) AS margin FROM meter.customer_margin GROUP BY 1 ORDER BY 1;
+-- What is not known to cost anything has no margin.
+SELECT count(*) AS unpriced, count("x_Margin") AS with_margin FROM meter.focus_cost_and_usage WHERE "x_Unpriced";
 -- A void takes everything back.
 SELECT meter.void_event('acme', '3', 'wrong');
 SELECT sum("EffectiveCost") AS cost, count(*) FILTER (WHERE "ConsumedQuantity" = 250000) AS shown FROM meter.focus_cost_and_usage WHERE "SubAccountId" = 'acme';

@@ -72,3 +72,37 @@ SELECT signal, threshold, builtin FROM meter.pricing_threshold ORDER BY builtin,
 DELETE FROM meter.pricing_threshold WHERE signal = 'unpriced_share';
 SELECT count(*) FROM meter.pricing_signal WHERE signal = 'unpriced_share';
 INSERT INTO meter.pricing_threshold (signal, threshold, alert_when) VALUES ('unpriced_share', 1, 'sometimes');
+
+-- What is not known counts nowhere as 0: 100 EUR without an exchange rate in the second month.
+INSERT INTO meter.fx_rate (currency, quote, rate_date, rate) VALUES ('EUR', 'USD', '2021-01-31', 1);
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
+SELECT 'u' || n, 'm' || m, timestamptz '2021-01-15 00:00Z' + m * interval '1 month', 'a', meter.usage('input_tokens', n) FROM generate_series(1, 4) AS n, generate_series(0, 1) AS m;
+INSERT INTO meter.revenue (customer_id, revenue_date, amount, currency)
+SELECT 'u' || n, date '2021-01-15' + m * interval '1 month', 100, CASE n WHEN 1 THEN 'EUR' ELSE 'USD' END FROM generate_series(1, 3) AS n, generate_series(0, 1) AS m;
+SELECT customer_id, month, revenue, cost, gross_margin, rank FROM meter.customer_margin WHERE month BETWEEN '2021-01-01' AND '2021-02-01' ORDER BY month, customer_id;
+-- u1 may have stayed, and so nobody can say what those that left cost.
+SELECT month, value, state FROM meter.pricing_signal WHERE signal = 'cheap_customers_leaving' AND month = '2021-02-01';
+INSERT INTO meter.fx_rate (currency, quote, rate_date, rate) VALUES ('EUR', 'USD', '2021-02-28', 1);
+DELETE FROM meter.revenue WHERE customer_id = 'u3' AND revenue_date = '2021-02-15';
+SELECT month, value, state FROM meter.pricing_signal WHERE signal = 'cheap_customers_leaving' AND month = '2021-02-01';
+-- A signal is there, unknown, where nobody has a margin: a month with shared cost alone. It has no rank either.
+INSERT INTO meter.shared_cost (period, layer, amount, currency, basis) VALUES ('[2020-05-01,2020-06-01)', 'storage', -7, 'USD', 'seats');
+SELECT signal, value, state FROM meter.pricing_signal WHERE month = '2020-05-01' AND signal = 'engagement_margin';
+SELECT customer_id, gross_margin, rank FROM meter.customer_margin WHERE month = '2020-05-01';
+
+-- Shares of revenue are of those whose cost is compared: 4 of them, however many others pay.
+INSERT INTO meter.revenue (customer_id, revenue_date, amount, currency) SELECT 'other' || n, '2021-01-15', 100, 'USD' FROM generate_series(1, 96) AS n;
+SELECT customers, top_1_revenue_share AS top_1, top_5_revenue_share AS top_5, top_20_revenue_share AS top_20 FROM meter.cost_spread WHERE month = '2021-01-01' AND scope = 'all';
+
+-- Usage that was taken back was none: back is new.
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('back', '1', '2021-05-10Z', 'a', '{"input_tokens": 7}'), ('back', '2', '2021-06-10Z', 'a', '{"input_tokens": 9}'), ('back', '3', '2021-07-10Z', 'a', '{"input_tokens": 9}');
+SELECT meter.void_event('back', '1', 'wrong') IS NOT NULL AS voided, meter.void_event('back', '3', 'wrong') IS NOT NULL AS voided;
+SELECT customer_id, item, cost_before, cost_after, mix_effect AS mix, new_effect AS new, lost_effect AS lost FROM meter.cost_variance('[2021-05-01,2021-06-01)', '[2021-06-01,2021-07-01)') WHERE customer_id = 'back';
+SELECT month, cost_before, cost_after, mix_effect AS mix, new_effect AS new, lost_effect AS lost FROM meter.cost_variance_by_month WHERE customer_id = 'back' ORDER BY month;
+
+-- In a currency that cost has a rate to in the first month alone, nobody can say what of the change is price, volume or mix.
+UPDATE meter.setting SET currency = 'EUR';
+INSERT INTO meter.fx_rate (currency, quote, rate_date, rate) VALUES ('USD', 'EUR', '2021-01-31', 2);
+DELETE FROM meter.shared_cost;
+SELECT customer_id, margin_before, margin_after, change, new_effect AS new, lost_effect AS lost, revenue_effect AS revenue, price_effect AS price, volume_effect AS volume, mix_effect AS mix, shared_cost_effect AS shared
+FROM meter.margin_bridge('[2021-01-01,2021-02-01)', '[2021-02-01,2021-03-01)') WHERE customer_id IN ('u1', 'u2', 'u4') ORDER BY customer_id;
