@@ -250,6 +250,8 @@ WITH used AS NOT MATERIALIZED (
 	FROM meter.usage_month_part
 	WHERE action IS NOT NULL
 	GROUP BY customer_id, usage_month, action
+	HAVING sum(events) <> 0
+		OR sum(cost) <> 0
 ), exchanged AS NOT MATERIALIZED (
 	SELECT
 		used.customer_id,

@@ -114,7 +114,7 @@ COMMENT ON FUNCTION meter.variance_effects(numeric, numeric, numeric, numeric, n
 CREATE FUNCTION meter.used_quantity(usage meter.usage, events bigint) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT coalesce(nullif(sum(part.quantity) FILTER (WHERE part.unit <> 'requests'), 0), sum(part.quantity), events)
+	SELECT coalesce(nullif(sum(part.quantity) FILTER (WHERE part.unit <> 'requests'), 0), nullif(sum(part.quantity), 0), events)
 	FROM meter.each(usage) AS part
 	WHERE part.unit <> 'actions';
 END;

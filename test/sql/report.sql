@@ -97,8 +97,12 @@ SELECT customers, top_1_revenue_share AS top_1, top_5_revenue_share AS top_5, to
 -- Usage that was taken back was none: back is new.
 INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) VALUES ('back', '1', '2021-05-10Z', 'a', '{"input_tokens": 7}'), ('back', '2', '2021-06-10Z', 'a', '{"input_tokens": 9}'), ('back', '3', '2021-07-10Z', 'a', '{"input_tokens": 9}');
 SELECT meter.void_event('back', '1', 'wrong') IS NOT NULL AS voided, meter.void_event('back', '3', 'wrong') IS NOT NULL AS voided;
+SELECT meter.used_quantity('{"actions": 1}', 3) AS events, meter.used_quantity('{"actions": 1, "input_tokens": 0}', 3) AS events, meter.used_quantity('{"requests": 2, "input_tokens": 0}', 3) AS requests;
 SELECT customer_id, item, cost_before, cost_after, mix_effect AS mix, new_effect AS new, lost_effect AS lost FROM meter.cost_variance('[2021-05-01,2021-06-01)', '[2021-06-01,2021-07-01)') WHERE customer_id = 'back';
 SELECT month, cost_before, cost_after, mix_effect AS mix, new_effect AS new, lost_effect AS lost FROM meter.cost_variance_by_month WHERE customer_id = 'back' ORDER BY month;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, action) VALUES ('back', '4', '2021-08-10Z', 'a', '{"actions": 1}', 'again'), ('u1', '4', '2021-08-10Z', 'a', '{"actions": 1}', 'again');
+SELECT meter.void_event('back', '4', 'wrong') IS NOT NULL AS voided;
+SELECT customers, attempts, calls FROM meter.action_cost WHERE action = 'again';
 
 -- In a currency that cost has a rate to in the first month alone, nobody can say what of the change is price, volume or mix.
 UPDATE meter.setting SET currency = 'EUR';
