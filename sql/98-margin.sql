@@ -170,7 +170,12 @@ BEGIN
 				meter.usage_date(to_timestamp(coalesce((invoices.status_transitions ->> 'paid_at')::bigint, invoices.created)), setting.timezone) AS revenue_date,
 				invoices.lines,
 				invoices.total::numeric AS total,
-				invoices.total - coalesce(invoices.tax, (SELECT sum(part::numeric) FROM jsonb_path_query(invoices.total_tax_amounts, '$[*].amount') AS part), 0) AS net,
+				/* The newer API has tax in the lines alone. */
+				invoices.total - coalesce(
+					invoices.tax,
+					(SELECT sum(part::numeric) FROM jsonb_path_query(invoices.total_tax_amounts, '$[*].amount') AS part),
+					(SELECT sum(part::numeric) FROM jsonb_path_query(invoices.lines, '$.data[*].taxes[*].amount') AS part),
+					0) AS net,
 				invoices.charge,
 				invoices.payment_intent,
 				setting.timezone
