@@ -654,6 +654,15 @@ SELECT customer_id, daterange(revenue_date, revenue_date + 1), revenue_date, 'cr
 FROM meter.earned_credits();
 COMMENT ON VIEW meter.revenue_line IS 'All revenue, a row a line: whose, for which dates it is earned evenly, when it was booked, what for, how much in which currency, and where it is from. Source meter are lines of its own invoices and credit notes, with kind as meter.revenue_kind has it; what is still to be invoiced of open periods, which is estimated, as drafts are (usage is earned over the dates so far, all else over its period); and kind credits, what was paid for credits, on the dates on which they burned or expired. The bill for such credits, kind credit_purchase of any source, is left out. Every report reads revenue from here. The bills of open periods are previewed for all customers, whichever are asked for.';
 
+/* An array, so that the planner expects ten months and not the thousand rows of a series. */
+CREATE FUNCTION meter.months_of(period daterange) RETURNS date[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN isfinite(lower(period)) AND isfinite(upper(period)) THEN ARRAY(
+	SELECT month::date
+	FROM generate_series(meter.month_start(lower(period))::timestamp, upper(period)::timestamp - interval '1 day', interval '1 month') AS month)
+END;
+COMMENT ON FUNCTION meter.months_of(daterange) IS 'The months, by their first dates, that a period has days in. NULL for one without both ends.';
+
 CREATE VIEW meter.revenue_problem AS
 SELECT
 	line.source,
@@ -668,27 +677,25 @@ SELECT
 		WHEN line.amount IS NULL THEN 'no amount'
 		WHEN line.currency IS NULL THEN 'no currency'
 		ELSE 'no exchange rate'
-	END AS problem
+	END AS problem,
+	earned.month
 FROM meter.revenue_line AS line
 CROSS JOIN meter.reporting
+/* Each month's part is exchanged at a rate of that month. */
+LEFT JOIN LATERAL (
+	SELECT month
+	FROM unnest(CASE WHEN line.customer_id IS NOT NULL AND line.amount IS NOT NULL AND line.currency <> reporting.currency THEN meter.months_of(line.period) END) AS month
+	WHERE month <= reporting.today
+) AS earned ON true
 LEFT JOIN meter.monthly_rate
 	ON monthly_rate.currency = line.currency
-	AND monthly_rate.month = meter.month_start(least(upper(line.period) - 1, reporting.today))
+	AND monthly_rate.month = earned.month
 WHERE line.customer_id IS NULL
 	OR line.period IS NULL
 	OR line.amount IS NULL
 	OR line.currency IS NULL
-	OR line.currency <> reporting.currency AND monthly_rate.rate IS NULL;
-COMMENT ON VIEW meter.revenue_problem IS 'Lines of revenue that cannot be counted, or not in the currency of meter.setting, and why: no date (they are in no report), no customer (they are in the row without one), no amount (or one that is no number, out of range, of more than 12 fractional digits, or in minor units of no known currency), no currency, or no exchange rate in the last month of their period (the customer''s revenue is NULL). Empty is well.';
-
-/* An array, so that the planner expects ten months and not the thousand rows of a series. */
-CREATE FUNCTION meter.months_of(period daterange) RETURNS date[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN isfinite(lower(period)) AND isfinite(upper(period)) THEN ARRAY(
-	SELECT month::date
-	FROM generate_series(meter.month_start(lower(period))::timestamp, upper(period)::timestamp - interval '1 day', interval '1 month') AS month)
-END;
-COMMENT ON FUNCTION meter.months_of(daterange) IS 'The months, by their first dates, that a period has days in. NULL for one without both ends.';
+	OR earned.month IS NOT NULL AND monthly_rate.rate IS NULL;
+COMMENT ON VIEW meter.revenue_problem IS 'Lines of revenue that cannot be counted, or not in the currency of meter.setting, and why: no date (they are in no report), no customer (they are in the row without one), no amount (or one that is no number, out of range, of more than 12 fractional digits, or in minor units of no known currency), no currency, or no exchange rate in month, a row for each month that their period has days in (the customer''s revenue of that month is NULL). Months to come are not shown. Empty is well.';
 
 /* Each line is exchanged by itself, so margins add lines up without making rows of customer, month and kind first. */
 CREATE VIEW meter.revenue_part AS

@@ -39,7 +39,12 @@ FROM generate_series(timestamp '2025-01-01', timestamp '2025-05-01', interval '1
 SELECT meter.exchange_rate('USD', '2025-03-31'), meter.exchange_rate('EUR', '2025-03-24'), meter.exchange_rate(NULL, '2025-03-24');
 SELECT month, revenue, gross_margin, unknown_amounts FROM meter.customer_margin WHERE customer_id = 'bolt' ORDER BY month;
 SELECT month, customers, revenue, gross_margin, unknown_amounts FROM meter.monthly_margin WHERE month < '2025-05-01' ORDER BY month;
-SELECT source, customer_id, revenue_date, amount, currency, problem FROM meter.revenue_problem ORDER BY revenue_date;
+SELECT source, customer_id, revenue_date, amount, currency, problem, month FROM meter.revenue_problem ORDER BY revenue_date;
+-- A rate in its last month does not make up for those that are missing in the months before.
+INSERT INTO meter.revenue (customer_id, revenue_date, period, amount, currency) VALUES ('yearly', '2025-01-15', '[2025-02-01,2025-06-01)', 120, 'EUR');
+SELECT month, problem FROM meter.revenue_problem WHERE customer_id = 'yearly' ORDER BY month;
+SELECT month, revenue FROM meter.margin_of_customer WHERE customer_id = 'yearly' ORDER BY month;
+DELETE FROM meter.revenue WHERE customer_id = 'yearly';
 
 -- In the present month it is today's rate, and everything is an estimate; months to come are not shown.
 INSERT INTO meter.revenue (customer_id, revenue_date, period, amount, currency)
