@@ -159,6 +159,7 @@ DECLARE
 	line meter.invoice_line;
 	priced meter.plan_item;
 	currency text;
+	credits bigint;
 	shared numeric;
 	terms record;
 	formula text;
@@ -173,7 +174,7 @@ BEGIN
 		RAISE EXCEPTION 'invoice % has no line %', explain.invoice_id, explain.line_number
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Table meter.invoice_line has the lines.';
 	END IF;
-	SELECT invoice.currency INTO currency FROM meter.invoice WHERE invoice.invoice_id = line.invoice_id;
+	SELECT invoice.currency, invoice.credits INTO currency, credits FROM meter.invoice WHERE invoice.invoice_id = line.invoice_id;
 	SELECT item.* INTO priced
 	FROM meter.plan_item AS item
 	WHERE item.plan = line.plan
@@ -300,13 +301,16 @@ BEGIN
 		'exact', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, NULL::numeric, NULL::numeric, NULL::numeric, line.exact_amount, 'before rounding');
 	RETURN QUERY VALUES (
 		'rounded', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, NULL::numeric, NULL::numeric, NULL::numeric, trim_scale(line.rated_amount), currency);
-	IF line.rated_amount <> line.amount THEN
+	IF credits IS NOT NULL THEN
+		RETURN QUERY VALUES (
+			'credited', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, NULL::numeric, NULL::numeric, NULL::numeric, trim_scale(line.amount), format('invoice %s', credits));
+	ELSIF line.rated_amount <> line.amount THEN
 		RETURN QUERY VALUES (
 			'invoiced', NULL::date, NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, NULL::numeric, NULL::numeric, NULL::numeric, trim_scale(line.amount - line.rated_amount), 'invoiced before');
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION meter.explain(bigint, integer) IS 'Why a line of an invoice is what it is, a row a fact. section says which: line; measured and included, or of credits covered, the quantity; tier, discount, maximum and minimum, how the tariff charged it, adding up to exact; seats, their number over time; fee, its amount with the days that it is for; commitment, the minimum spend, and charged, what was charged towards it, adding up to exact; base, what a discount is of; charged and cap, of what was charged what is the most; day and event, what the quantity is made of, each with its share by quantity of the exact amount, which add up to it exactly; since, what came, went or changed after the line was written, or why it is another amount than that; exact and rounded, the amount; invoiced, what was invoiced for the same before. Reads the customer''s events of the period.';
+COMMENT ON FUNCTION meter.explain(bigint, integer) IS 'Why a line of an invoice is what it is, a row a fact. section says which: line; measured and included, or of credits covered, the quantity; tier, discount, maximum and minimum, how the tariff charged it, adding up to exact; seats, their number over time; fee, its amount with the days that it is for; commitment, the minimum spend, and charged, what was charged towards it, adding up to exact; base, what a discount is of; charged and cap, of what was charged what is the most; day and event, what the quantity is made of, each with its share by quantity of the exact amount, which add up to it exactly; since, what came, went or changed after the line was written, or why it is another amount than that; exact and rounded, the amount; invoiced, what was invoiced for the same before; credited, of a credit note, what it takes back of which invoice. Reads the customer''s events of the period.';
 
 CREATE FUNCTION meter.explain_text(invoice_id bigint, line_number integer, events boolean DEFAULT false) RETURNS text
 LANGUAGE sql STABLE
@@ -329,6 +333,7 @@ BEGIN ATOMIC
 			WHEN 'since' THEN '  ' || coalesce('later: ' || fact.quantity, fact.note)
 			WHEN 'exact' THEN '  exact amount: ' || fact.amount
 			WHEN 'rounded' THEN '  amount: ' || fact.amount || ' ' || fact.note
+			WHEN 'credited' THEN '  taken back of ' || fact.note || ': ' || fact.amount
 			WHEN 'invoiced' THEN '  invoiced before: ' || -fact.amount || ', this line: ' || stored.amount
 			ELSE '  ' || fact.section || ': ' || fact.amount
 		END,

@@ -83,3 +83,6 @@ CALL meter.close_periods('2026-04-01', as_of => '2026-04-05 00:00+00');
 SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'd' AND period_start = '2026-01-16' AND adjustment AND plan_item IN ('platform', 'least', 'tenth', 'most') ORDER BY line_number;
 INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) VALUES (:d, 'platform', 40);
 SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'd' AND period_start = '2026-03-01' AND plan_item = 'platform';
+-- A credit note says what it takes back, and not that twice as much was invoiced before.
+SELECT meter.void_invoice(invoice_id, 'wrong address') IS NOT NULL FROM meter.invoice WHERE invoice_id = 1;
+SELECT meter.explain_text(line.invoice_id, line_number) FROM meter.invoice_line AS line JOIN meter.invoice USING (invoice_id) WHERE credits = 1 AND plan_item = 'tokens';
