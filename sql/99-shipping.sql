@@ -104,6 +104,26 @@ RETURN CASE currency
 END;
 COMMENT ON FUNCTION meter.stripe_digits(text) IS 'How many decimal digits amounts have at Stripe: those of ISO 4217, but 2 for ISK and 0 for MGA. NULL for UGX, which Stripe''s documentation lists as one without and describes as one with two.';
 
+/* As amounts are: less what lines of the key had before, and back what one had that is void. */
+CREATE FUNCTION meter.last_change(quantities numeric[], counted boolean[], revisions integer[], credited integer[]) RETURNS numeric
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	change numeric;
+	changes numeric[];
+	total numeric := 0;
+BEGIN
+	FOR i IN 1 .. cardinality(quantities) LOOP
+		change := CASE WHEN credited[i] IS NULL THEN quantities[i] - total ELSE - coalesce(changes[array_position(revisions, credited[i])], 0) END;
+		changes[i] := change;
+		total := total + CASE WHEN counted[i] THEN change ELSE 0 END;
+	END LOOP;
+	RETURN change;
+END
+$$;
+COMMENT ON FUNCTION meter.last_change(numeric[], boolean[], integer[], integer[]) IS 'What the last of the lines of a key adds to the quantity that those before it had, so that all of them add up: of an adjustment the difference, of a credit note what its line takes back, below zero. Of each line, by revision: the quantity that it says, whether later lines take it into account, its revision, and the one that it takes back or NULL.';
+
 CREATE VIEW meter.billed_line AS
 SELECT
 	line.customer_id, line.invoice_id, line.line_number, invoice.kind AS document, invoice.invoice_date, invoice.currency,
@@ -115,7 +135,38 @@ SELECT
 	CASE WHEN invoice.kind = 'credit_note' THEN 'Credit note: ' WHEN line.adjustment THEN 'Adjustment: ' ELSE '' END
 		|| coalesce(line.description, line.plan_item) || CASE WHEN line.line_group <> '' THEN ' (' || line.line_group || ')' ELSE '' END AS description,
 	line.service, line.subscription_id, line.plan, line.version, line.plan_item, line.line_group, line.adjustment,
-	line.metric, line.quantity, line.tax_code, line.amount
+	line.metric,
+	CASE WHEN invoice.kind = 'credit_note' OR line.adjustment THEN (
+		SELECT meter.last_change(array_agg(coalesce(former.quantity, 1) ORDER BY former.revision), array_agg(former.counted ORDER BY former.revision), array_agg(former.revision ORDER BY former.revision), array_agg(credited.revision ORDER BY former.revision))
+		FROM meter.invoice_line AS former
+		JOIN meter.invoice AS document
+			ON document.invoice_id = former.invoice_id
+			AND document.finalized_at IS NOT NULL
+		LEFT JOIN meter.invoice_line AS credited
+			ON credited.invoice_id = document.credits
+			AND credited.line_number = former.line_number
+		WHERE former.subscription_id = line.subscription_id
+			AND former.period_start = line.period_start
+			AND former.plan_item = line.plan_item
+			AND former.line_group = line.line_group
+			AND former.revision <= line.revision
+	) ELSE line.quantity END AS quantity,
+	line.tax_code, line.amount,
+	CASE WHEN line.measured IS NOT NULL AND (invoice.kind = 'credit_note' OR line.adjustment) THEN (
+		SELECT meter.last_change(array_agg(coalesce(former.measured, 0) ORDER BY former.revision), array_agg(former.counted ORDER BY former.revision), array_agg(former.revision ORDER BY former.revision), array_agg(credited.revision ORDER BY former.revision))
+		FROM meter.invoice_line AS former
+		JOIN meter.invoice AS document
+			ON document.invoice_id = former.invoice_id
+			AND document.finalized_at IS NOT NULL
+		LEFT JOIN meter.invoice_line AS credited
+			ON credited.invoice_id = document.credits
+			AND credited.line_number = former.line_number
+		WHERE former.subscription_id = line.subscription_id
+			AND former.period_start = line.period_start
+			AND former.plan_item = line.plan_item
+			AND former.line_group = line.line_group
+			AND former.revision <= line.revision
+	) ELSE line.measured END AS measured
 FROM meter.invoice_line AS line
 JOIN meter.invoice USING (invoice_id)
 WHERE invoice.finalized_at IS NOT NULL
@@ -127,12 +178,13 @@ SELECT
 	CASE WHEN invoice.kind = 'credit_note' THEN 'Credit note: ' ELSE '' END || 'Paid by credit',
 	daterange(invoice.invoice_date, invoice.invoice_date + 1), NULL, NULL, NULL, NULL, '', false,
 	NULL, NULL, NULL,
-	CASE WHEN invoice.kind = 'credit_note' THEN credited.paid_by_credit ELSE -invoice.paid_by_credit END
+	CASE WHEN invoice.kind = 'credit_note' THEN credited.paid_by_credit ELSE -invoice.paid_by_credit END,
+	NULL
 FROM meter.invoice
 LEFT JOIN meter.invoice AS credited ON credited.invoice_id = invoice.credits
 WHERE invoice.finalized_at IS NOT NULL
 	AND coalesce(credited.paid_by_credit, invoice.paid_by_credit) <> 0;
-COMMENT ON VIEW meter.billed_line IS 'The lines of final invoices and of credit notes, and where credits in money paid a part of an invoice, or a credit note gives that back, a line of it with number 0: all lines of an invoice add up to what is left to pay. A void invoice''s lines stay, its credit note''s take them back. idempotency_key is made of the line''s key and revision, and is the same for ever, in a restored database too.';
+COMMENT ON VIEW meter.billed_line IS 'The lines of final invoices and of credit notes, and where credits in money paid a part of an invoice, or a credit note gives that back, a line of it with number 0: all lines of an invoice add up to what is left to pay. A void invoice''s lines stay, its credit note''s take them back. quantity, and measured before what is included, add up as amounts do: of an adjustment they are the difference (of a fee 0), of a credit note below zero. idempotency_key is made of the line''s key and revision, and is the same for ever, in a restored database too.';
 
 CREATE VIEW meter.stripe_invoice_item AS
 SELECT
@@ -302,8 +354,8 @@ SELECT
 		END,
 		'ChargePeriodEnd', meter.utc_text(meter.customer_date_start(line.customer_id, upper(line.service))),
 		'ChargePeriodStart', meter.utc_text(meter.customer_date_start(line.customer_id, lower(line.service))),
-		'ConsumedQuantity', CASE WHEN charge.category = 'Usage' THEN trim_scale(stored.measured) END,
-		'ConsumedUnit', CASE WHEN charge.category = 'Usage' AND stored.measured IS NOT NULL THEN charge.unit END,
+		'ConsumedQuantity', CASE WHEN charge.category = 'Usage' THEN trim_scale(line.measured) END,
+		'ConsumedUnit', CASE WHEN charge.category = 'Usage' AND line.measured IS NOT NULL THEN charge.unit END,
 		'ContractedCost', trim_scale(line.amount),
 		'EffectiveCost', trim_scale(line.amount),
 		'InvoiceId', line.invoice_id::text,
@@ -361,7 +413,7 @@ CROSS JOIN LATERAL (
 		END AS category
 	) AS named
 ) AS charge;
-COMMENT ON VIEW meter.focus_invoice_line IS 'The lines of meter.billed_line by the columns of FinOps FOCUS 1.2, as jsonb: what the customer is charged, as meter.focus_charge is what it costs. BilledCost is the line''s amount, and adds up over an InvoiceId to what is left to pay; the other costs are the same, as discounts, caps and credits are rows of their own (Adjustment, and Credit for credits in money). Usage, credits and cost plus are Usage; fees, seats and commitments Purchase. Adjustments and credit notes have ChargeClass Correction. A BillingPeriod is the invoice''s, a ChargePeriod what the line is for, both in the customer''s days. There are no unit prices, as tiers have more than one: x_Tariff is the tariff. InvoiceIssuerName is meter.setting.issuer. They are for files and warehouses, not for the outbox; what a row charges never changes.';
+COMMENT ON VIEW meter.focus_invoice_line IS 'The lines of meter.billed_line by the columns of FinOps FOCUS 1.2, as jsonb: what the customer is charged, as meter.focus_charge is what it costs. BilledCost is the line''s amount, and adds up over an InvoiceId to what is left to pay; the other costs are the same, as discounts, caps and credits are rows of their own (Adjustment, and Credit for credits in money). Usage, credits and cost plus are Usage; fees, seats and commitments Purchase. Adjustments and credit notes have ChargeClass Correction, and quantities that add up as costs do: of an adjustment the difference, of a credit note below zero. A BillingPeriod is the invoice''s, a ChargePeriod what the line is for, both in the customer''s days. There are no unit prices, as tiers have more than one: x_Tariff is the tariff. InvoiceIssuerName is meter.setting.issuer. They are for files and warehouses, not for the outbox; what a row charges never changes.';
 
 CREATE FUNCTION meter.find_destination(destination text) RETURNS meter.destination
 LANGUAGE plpgsql STABLE

@@ -117,6 +117,13 @@ UNION ALL SELECT 'an invoice has one billing period', "InvoiceId" FROM charge GR
 UNION ALL SELECT 'an invoice adds up', "InvoiceId" FROM charge JOIN meter.invoice ON invoice_id = "InvoiceId"::bigint LEFT JOIN LATERAL (SELECT paid_by_credit AS given FROM meter.invoice AS credited WHERE credited.invoice_id = invoice.credits) AS credited ON true GROUP BY "InvoiceId", total, paid_by_credit, given HAVING sum("BilledCost") <> total - paid_by_credit + coalesce(given, 0)
 UNION ALL SELECT 'keys are unique', idempotency_key FROM charge GROUP BY idempotency_key HAVING count(*) > 1
 UNION ALL SELECT 'names are FOCUS''s or begin with x_', name FROM (SELECT DISTINCT jsonb_object_keys(payload) AS name FROM charge) AS used WHERE name !~ '^(x_)?[A-Z][A-Za-z]+$';
+-- Quantities add up as costs do, through adjustments, what is billed again, and what is forgiven.
+CALL meter.close_periods(as_of => '2025-05-03 12:00Z');
+SELECT "SkuId", sum("ConsumedQuantity") AS consumed, sum("PricingQuantity") AS quantity, sum("BilledCost") AS cost FROM charge WHERE "SkuId" <> 'voice/tokens' GROUP BY 1 ORDER BY 1;
+SELECT meter.void_invoice("InvoiceId"::bigint, 'goodwill', rebill => false) > 0 AS voided FROM charge WHERE nth = 1 AND "SkuId" = 'voice/audio';
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('ivy', '3', '2025-03-12 11:00Z', '{"audio_seconds": 10}');
+CALL meter.close_periods(as_of => '2025-05-04 12:00Z');
+SELECT "SkuId", sum("ConsumedQuantity") AS consumed, sum("PricingQuantity") AS quantity, sum("BilledCost") AS cost FROM charge WHERE "SkuId" = 'voice/audio' GROUP BY 1;
 -- The session's time zone changes no row.
 SELECT md5(string_agg(payload::text, E'\n' ORDER BY idempotency_key)) AS here FROM (SELECT idempotency_key, payload FROM meter.focus_invoice_line UNION ALL SELECT idempotency_key, payload FROM meter.focus_charge) AS row \gset
 SET timezone = 'Asia/Tokyo';
