@@ -267,7 +267,8 @@ BEGIN
 				WHEN 'cost' THEN day.cost
 				WHEN 'credits' THEN day.credits
 			END) AS quantity,
-			sum(day.unpriced_cost) FILTER (WHERE metered.aggregation = 'cost') AS unpriced
+			sum(day.unpriced_cost) FILTER (WHERE metered.aggregation = 'cost') AS unpriced,
+			sum(day.events) AS events
 		FROM metered
 		JOIN day
 			ON day.subscription_id = metered.subscription_id
@@ -277,6 +278,7 @@ BEGIN
 			AND (metered.variants IS NULL OR day.variant = ANY (metered.variants))
 			AND (metered.request_classes IS NULL OR day.request_class = ANY (metered.request_classes))
 			AND day.outcome = ANY (metered.outcomes)
+			AND (metered.unit IS NULL OR meter.has_unit(day.usage, metered.unit))
 		LEFT JOIN meter.plan_item_tariff AS priced
 			ON metered.dimension IS NOT NULL
 			AND priced.plan = metered.plan
@@ -344,7 +346,11 @@ BEGIN
 		FROM held_event AS event
 		GROUP BY event.subscription_id, event.period_start, event.plan_item, event.line_group, event.aggregation, event.starts, event.ends
 	), measured AS (
-		SELECT * FROM day_quantity
+		/* What is wholly taken back has no line, of a minimum or a fee: as among the events, where it is not there. */
+		SELECT day_quantity.subscription_id, day_quantity.period_start, day_quantity.plan_item, day_quantity.line_group, day_quantity.quantity, day_quantity.unpriced
+		FROM day_quantity
+		WHERE day_quantity.events <> 0
+			OR day_quantity.quantity <> 0
 		UNION ALL
 		SELECT event_quantity.*, NULL::numeric FROM event_quantity
 	), seated AS MATERIALIZED (

@@ -95,3 +95,17 @@ UPDATE meter.metric SET description = 'Tokens in' WHERE metric = 'tokens';
 INSERT INTO meter.metric (metric, aggregation) VALUES ('unused', 'count');
 UPDATE meter.metric SET outcomes = '{success,failure}' WHERE metric = 'unused';
 DELETE FROM meter.metric WHERE metric = 'unused';
+
+-- A value of a dimension has a line where something with the unit counts: measured in the roll-up or in the events, the same.
+INSERT INTO meter.plan (plan, currency) VALUES ('matrix', 'EUR');
+INSERT INTO meter.metric (metric, aggregation, unit, tags) VALUES ('matrix_tokens', 'sum', 'input_tokens', NULL), ('matrix_tagged', 'sum', 'input_tokens', '{}');
+INSERT INTO meter.plan_item (plan, plan_item, kind, metric, dimension) VALUES ('matrix', 'events', 'usage', 'matrix_tagged', 'item'), ('matrix', 'rolled_up', 'usage', 'matrix_tokens', 'item');
+INSERT INTO meter.plan_item_tariff (plan, plan_item, value, tariff) SELECT 'matrix', plan_item, value, 'at 1; minimum 9' FROM unnest('{events,rolled_up}'::text[]) AS plan_item, unnest('{held,zero,taken_back,other_unit}'::text[]) AS value;
+SELECT meter.subscribe('matrix', 'matrix', since => '2026-01-01', until => '2026-02-01') IS NOT NULL AS subscribed;
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage, tags) VALUES
+	('matrix', '1', '2026-01-05 00:00+00', 'held', '{"input_tokens": 20}', '{}'), ('matrix', '2', '2026-01-05 00:00+00', 'zero', '{"input_tokens": 0}', '{}'),
+	('matrix', '3', '2026-01-05 00:00+00', 'taken_back', '{"input_tokens": 30}', '{}'), ('matrix', '4', '2026-01-05 00:00+00', 'other_unit', '{"output_tokens": 40}', '{}');
+SELECT meter.void_event('matrix', '3', 'a mistake');
+SELECT plan_item, line_group, measured, amount FROM meter.rate_lines('{matrix}', '{2026-01-01}', '{2026-02-01}') ORDER BY plan_item, line_group;
+SELECT meter.refresh_now() > 0 AS refreshed;
+SELECT plan_item, line_group, measured, amount FROM meter.rate_lines('{matrix}', '{2026-01-01}', '{2026-02-01}') ORDER BY plan_item, line_group;
