@@ -520,11 +520,20 @@ DECLARE
 	former CONSTANT meter.subscription := meter.find_subscription(cancel_subscription.subscription_id);
 	until CONSTANT date := meter.effective_date(former, (meter.find_plan(former.plan, former.version)).every, cancel_subscription.effective, cancel_subscription.as_of);
 BEGIN
+	/* What was scheduled after what was scheduled, too. */
+	WITH RECURSIVE following AS (
+		SELECT former.subscription_id AS following_id
+		UNION
+		SELECT next.subscription_id
+		FROM following
+		JOIN meter.subscription AS next ON next.replaces = following.following_id
+		WHERE next.customer_id = former.customer_id
+	)
 	UPDATE meter.subscription
 	SET valid = 'empty'
-	WHERE customer_id = former.customer_id
-		AND family = former.family
-		AND replaces = former.subscription_id
+	FROM following
+	WHERE subscription_id = following.following_id
+		AND subscription_id <> former.subscription_id
 		AND lower(valid) >= until;
 	UPDATE meter.subscription
 	SET valid = daterange(lower(former.valid), until)

@@ -143,3 +143,12 @@ SELECT plan, period, line, quantity, amount FROM pg_temp.bill('m1', '2023-02-01'
 -- An anchor that periods cannot be counted from would fail in every view of them.
 SELECT meter.subscribe('q', 'basic', since => '2023-01-01', anchor => '5874890-01-01');
 INSERT INTO meter.plan (plan, currency, anchor) VALUES ('far', 'USD', 'infinity');
+
+-- A cancellation undoes every change that was to come, also one of a plan that another change was to bring, and one in its place.
+SELECT meter.subscribe('r', 'basic', 1, since => '2023-01-01') AS r1 \gset
+SELECT meter.change_plan(:r1, 'basic', 2, '2023-03-01') AS r2 \gset
+SELECT meter.change_plan(:r2, 'basic', 1, '2023-04-01') AS r3 \gset
+SELECT meter.change_plan(:r3, 'pro', 1, '2023-04-01') IS NOT NULL AS changed;
+SELECT plan, version, valid FROM pg_temp.plans WHERE customer = 'r' AND NOT isempty(valid);
+SELECT meter.cancel_subscription(:r1, '2023-02-01');
+SELECT plan, version, valid FROM pg_temp.plans WHERE customer = 'r' AND NOT isempty(valid);
