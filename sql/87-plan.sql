@@ -344,6 +344,16 @@ RETURN of_pool IS NOT DISTINCT FROM pool
 				AND named.pool = charges_pool.pool);
 COMMENT ON FUNCTION meter.charges_pool(text, integer, text, text, text) IS 'Whether an item of kind credit of a plan version, for of_pool, charges the overage of a pool: its own, or, where it is for none, one that no other item of the version names.';
 
+CREATE FUNCTION meter.is_multiple(length interval, every interval) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (
+	SELECT every.months > 0 AND length.days = 0 AND length.months % every.months = 0
+		OR every.days > 0 AND length.months = 0 AND length.days % every.days = 0
+	FROM (SELECT (12 * extract(year FROM is_multiple.length) + extract(month FROM is_multiple.length))::integer AS months, extract(day FROM is_multiple.length)::integer AS days) AS length
+	CROSS JOIN (SELECT (12 * extract(year FROM is_multiple.every) + extract(month FROM is_multiple.every))::integer AS months, extract(day FROM is_multiple.every)::integer AS days) AS every
+);
+COMMENT ON FUNCTION meter.is_multiple(interval, interval) IS 'Whether an interval of months or of days is a whole number of others: 1 year of 3 months, 2 weeks of 7 days, but no months of days. NULL where one is.';
+
 CREATE VIEW meter.plan_problem AS
 SELECT plan, version, plan_item, format('metric "%s" does not exist', metric) AS problem
 FROM meter.plan_item
@@ -395,6 +405,17 @@ JOIN meter.plan USING (plan, version)
 WHERE plan_item.term
 	AND plan.term IS NULL
 UNION ALL
+SELECT plan, version, plan_item, format('every %s is no multiple of the plan''s %s: some of its periods are never charged', item.every, plan.every)
+FROM meter.plan_item AS item
+JOIN meter.plan USING (plan, version)
+WHERE NOT meter.is_multiple(item.every, plan.every)
+UNION ALL
+SELECT plan, version, plan_item, format('term of %s is no multiple of the plan''s %s: some terms are never settled', plan.term, plan.every)
+FROM meter.plan_item
+JOIN meter.plan USING (plan, version)
+WHERE plan_item.term
+	AND NOT meter.is_multiple(plan.term, plan.every)
+UNION ALL
 SELECT plan, version, plan_item, format('card "%s" does not exist', index_card)
 FROM meter.plan_item
 WHERE index_card IS NOT NULL
@@ -424,7 +445,7 @@ WHERE NOT EXISTS (
 		SELECT FROM meter.plan
 		WHERE plan.plan = plan_item.plan
 			AND plan.version = plan_item.version);
-COMMENT ON VIEW meter.plan_problem IS 'What in plans leads nowhere, and would leave something unbilled: unknown metrics, seats, items, terms and cards, and cost in another currency; or bill it twice. Empty is well. Look here before a version is published, which warns of what is here.';
+COMMENT ON VIEW meter.plan_problem IS 'What in plans leads nowhere, and would leave something unbilled: unknown metrics, seats, items, terms and cards, fees and terms that are no multiples of the plan''s periods, and cost in another currency; or bill it twice. Empty is well. Look here before a version is published, which warns of what is here.';
 
 /* With the owner's rights: whoever subscribes a customer need not see metrics and cards. */
 CREATE FUNCTION meter.warn_of_plan() RETURNS trigger

@@ -186,3 +186,11 @@ SELECT meter.publish_plan('flawed', 1) IS NOT NULL AS published;
 SELECT meter.publish_plan('flawed', 1) IS NOT NULL AS published;
 SELECT meter.subscribe('f', 'flawed', 2, since => '2023-01-01') IS NOT NULL AS subscribed;
 SELECT meter.subscribe('g', 'flawed', 2, since => '2023-01-01') IS NOT NULL AS subscribed;
+
+-- Fees and terms of no whole number of the plan's periods: some of theirs would never be charged.
+INSERT INTO meter.plan (plan, version, currency, every, term) VALUES ('odd', 1, 'USD', '1 year', '18 months'), ('odd', 2, 'USD', '1 month', '1 year'), ('odd', 3, 'USD', '7 days', '1 year');
+INSERT INTO meter.plan_item (plan, version, plan_item, kind, amount, term) SELECT 'odd', version, 'most', 'commitment', 1, true FROM generate_series(1, 3) AS version;
+INSERT INTO meter.plan_item (plan, version, plan_item, kind, amount, every) VALUES
+	('odd', 1, 'monthly', 'fee', 1, '1 month'), ('odd', 2, 'monthly', 'fee', 1, '1 month'), ('odd', 2, 'quarterly', 'fee', 1, '3 months'), ('odd', 2, 'yearly', 'fee', 1, '1 year'), ('odd', 2, 'weekly', 'fee', 1, '7 days'),
+	('odd', 3, 'fortnight', 'fee', 1, '2 weeks'), ('odd', 3, 'decade', 'fee', 1, '10 days');
+SELECT version, plan_item, problem FROM meter.plan_problem WHERE plan = 'odd' ORDER BY version, plan_item COLLATE "C";
