@@ -200,9 +200,13 @@ BEGIN
 	IF line.kind = 'seat' THEN
 		RETURN QUERY
 		SELECT
-			'seats', lower(span.span), NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, greatest(span.seats, line.quantity - line.measured), NULL::numeric, NULL::numeric, NULL::numeric,
+			'seats', lower(span.span), NULL::text, NULL::timestamptz, NULL::text, NULL::bigint, greatest(span.seats, coalesce(override.quantity, priced.quantity, 0)), NULL::numeric, NULL::numeric, NULL::numeric,
 			format('%s days', upper(span.span) - lower(span.span))
-		FROM meter.seat_spans(line.subscription_id, line.plan_item, line.period) AS span;
+		FROM meter.seat_spans(line.subscription_id, line.plan_item, line.period) AS span
+		LEFT JOIN meter.subscription_override AS override
+			ON override.subscription_id = line.subscription_id
+			AND override.plan_item = line.plan_item
+			AND override.valid @> line.period_start;
 	ELSIF line.tariff IS NOT NULL THEN
 		RETURN QUERY
 		SELECT
@@ -273,7 +277,7 @@ BEGIN
 					AND taken.credit_type = line.metric
 					AND taken.usage_date >= lower(line.period)
 					AND taken.usage_date < upper(line.period)
-					AND (priced.pool IS NULL OR taken.pool = priced.pool)
+					AND meter.charges_pool(line.plan, line.version, line.metric, priced.pool, taken.pool)
 			) AS event
 			WHERE event.weight > 0
 		), difference AS (
@@ -310,7 +314,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION meter.explain(bigint, integer) IS 'Why a line of an invoice is what it is, a row a fact. section says which: line; measured and included, or of credits covered, the quantity; tier, discount, maximum and minimum, how the tariff charged it, adding up to exact; seats, their number over time; fee, its amount with the days that it is for; commitment, the minimum spend, and charged, what was charged towards it, adding up to exact; base, what a discount is of; charged and cap, of what was charged what is the most; day and event, what the quantity is made of, each with its share by quantity of the exact amount, which add up to it exactly; since, what came, went or changed after the line was written, or why it is another amount than that; exact and rounded, the amount; invoiced, what was invoiced for the same before; credited, of a credit note, what it takes back of which invoice. Reads the customer''s events of the period.';
+COMMENT ON FUNCTION meter.explain(bigint, integer) IS 'Why a line of an invoice is what it is, a row a fact. section says which: line; measured and included, or of credits covered, the quantity; tier, discount, maximum and minimum, how the tariff charged it, adding up to exact; seats, the number that is charged over time; fee, its amount with the days that it is for; commitment, the minimum spend, and charged, what was charged towards it, adding up to exact; base, what a discount is of; charged and cap, of what was charged what is the most; day and event, what the quantity is made of, each with its share by quantity of the exact amount, which add up to it exactly; since, what came, went or changed after the line was written, or why it is another amount than that; exact and rounded, the amount; invoiced, what was invoiced for the same before; credited, of a credit note, what it takes back of which invoice. Reads the customer''s events of the period.';
 
 CREATE FUNCTION meter.explain_text(invoice_id bigint, line_number integer, events boolean DEFAULT false) RETURNS text
 LANGUAGE sql STABLE

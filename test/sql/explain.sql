@@ -83,6 +83,19 @@ CALL meter.close_periods('2026-04-01', as_of => '2026-04-05 00:00+00');
 SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'd' AND period_start = '2026-01-16' AND adjustment AND plan_item IN ('platform', 'least', 'tenth', 'most') ORDER BY line_number;
 INSERT INTO meter.subscription_override (subscription_id, plan_item, amount) VALUES (:d, 'platform', 40);
 SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'd' AND period_start = '2026-03-01' AND plan_item = 'platform';
+
+-- Credits: of a pool that another item charges, nothing; of one that none names, all. Seats: as many as are charged, where there are fewer.
+INSERT INTO meter.action (action, pool) VALUES ('draw', 'image'), ('sing', 'audio');
+INSERT INTO meter.rate (card, item, unit, price, valid) VALUES ('credit', 'draw', 'actions', 10, '[2026-05-01 00:00+00,)'), ('credit', 'sing', 'actions', 3, '[2026-05-01 00:00+00,)');
+INSERT INTO meter.plan (plan, currency) VALUES ('pools', 'USD');
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, credit_type, pool, quantity, tariff) VALUES ('pools', 1, 'credits', 'credit', 'credit', NULL, 4, 'at 1'), ('pools', 2, 'images', 'credit', 'credit', 'image', 30, 'at 2');
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, quantity, tariff) VALUES ('pools', 3, 'seats', 'seat', 5, 'at 31');
+SELECT meter.subscribe('pools', 'pools', since => '2026-05-01', until => '2026-06-01') AS pools \gset
+INSERT INTO meter.subscription_seat (subscription_id, plan_item, quantity, valid) VALUES (:pools, 'seats', 3, '(,)'), (:pools, 'seats', 4, '[2026-05-11,)');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, action, usage) VALUES
+	('pools', 'p1', '2026-05-03 00:00+00', 'paint', '{"actions": 8}'), ('pools', 'p2', '2026-05-04 00:00+00', 'draw', '{"actions": 7}'), ('pools', 'p3', '2026-05-05 00:00+00', 'sing', '{"actions": 1}');
+CALL meter.close_periods(as_of => '2026-06-05 00:00+00');
+SELECT meter.explain_text(invoice_id, line_number, events => true) FROM meter.invoice_line WHERE customer_id = 'pools' ORDER BY line_number;
 -- A credit note says what it takes back, and not that twice as much was invoiced before.
 SELECT meter.void_invoice(invoice_id, 'wrong address') IS NOT NULL FROM meter.invoice WHERE invoice_id = 1;
 SELECT meter.explain_text(line.invoice_id, line_number) FROM meter.invoice_line AS line JOIN meter.invoice USING (invoice_id) WHERE credits = 1 AND plan_item = 'tokens';
