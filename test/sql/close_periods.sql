@@ -240,6 +240,13 @@ CALL meter.close_periods(as_of => '2023-05-03 00:00+00', upto => '2023-05-12');
 SELECT state, total FROM meter.invoice WHERE customer_id = 'z';
 DELETE FROM meter.invoice WHERE customer_id = 'z';
 INSERT INTO meter.plan (plan, currency) VALUES ('cheap', 'USD');
+-- A final invoice gets no further line, whatever the line says of when it was added.
+SELECT max(invoice_id) AS z_invoice FROM meter.invoice WHERE customer_id = 'z' \gset
+INSERT INTO meter.invoice_line (invoice_id, line_number, customer_id, subscription_id, period_start, plan_item, line_group, revision, adjustment, plan, version, kind, period, service, exact_amount, rated_amount, amount)
+SELECT invoice_id, 99, customer_id, subscription_id, period_start, plan_item, line_group, 99, true, plan, version, kind, period, service, 1, 1, 1 FROM meter.invoice_line WHERE invoice_id = :z_invoice LIMIT 1;
+INSERT INTO meter.invoice_line (invoice_id, line_number, customer_id, subscription_id, period_start, plan_item, line_group, revision, adjustment, plan, version, kind, period, service, exact_amount, rated_amount, amount, added_at)
+SELECT invoice_id, 99, customer_id, subscription_id, period_start, plan_item, line_group, 99, true, plan, version, kind, period, service, 1, 1, 1, '-infinity' FROM meter.invoice_line WHERE invoice_id = :z_invoice LIMIT 1;
+INSERT INTO meter.invoice (customer_id, currency, invoice_date, total, state, finalized_at) VALUES ('z', 'USD', '2023-05-01', 1, 'final', 'infinity');
 RESET ROLE;
 DROP OWNED BY meter_regress_biller;
 DROP ROLE meter_regress_biller;
