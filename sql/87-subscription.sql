@@ -282,7 +282,43 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION meter.mark_subscription_part() IS 'Trigger of meter.subscription_seat and meter.subscription_override: has the customer''s closed periods rated again from the row''s start on.';
-REVOKE ALL ON FUNCTION meter.use_plan(), meter.mark_subscription(), meter.mark_subscription_part() FROM PUBLIC;
+
+CREATE FUNCTION meter.mark_named() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	subscriptions bigint[];
+BEGIN
+	IF TG_TABLE_NAME = 'metric' THEN
+		subscriptions := ARRAY(SELECT subscription_id FROM meter.plan_item AS item JOIN meter.subscription USING (plan, version) WHERE item.metric = NEW.metric);
+	ELSE
+		subscriptions := ARRAY(SELECT subscription_id FROM meter.subscription WHERE plan = NEW.plan AND version = NEW.version);
+	END IF;
+	IF subscriptions <> '{}' THEN
+		/* Waits for those who close periods: what they did not see has to be marked. */
+		LOCK TABLE meter.billing_account IN SHARE MODE;
+		PERFORM meter.mark_invoices(subscription.customer_id, lower(subscription.valid))
+		FROM meter.subscription
+		WHERE subscription_id = ANY (subscriptions)
+			AND NOT isempty(subscription.valid);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION meter.mark_named() IS 'Trigger of meter.metric, meter.plan, meter.plan_item and meter.plan_item_tariff: has closed periods of subscriptions to a plan that named it before it was there rated again.';
+REVOKE ALL ON FUNCTION meter.use_plan(), meter.mark_subscription(), meter.mark_subscription_part(), meter.mark_named() FROM PUBLIC;
+
+/* What a dump brings back was there before, and is older than the transaction that does. */
+CREATE TRIGGER mark_inserted AFTER INSERT ON meter.metric
+	FOR EACH ROW EXECUTE FUNCTION meter.mark_named();
+CREATE TRIGGER mark_inserted AFTER INSERT ON meter.plan
+	FOR EACH ROW WHEN (NEW.published_at IS NULL) EXECUTE FUNCTION meter.mark_named();
+CREATE TRIGGER mark_inserted AFTER INSERT ON meter.plan_item
+	FOR EACH ROW WHEN (NEW.added_at >= now()) EXECUTE FUNCTION meter.mark_named();
+CREATE TRIGGER mark_inserted AFTER INSERT ON meter.plan_item_tariff
+	FOR EACH ROW WHEN (NEW.added_at >= now()) EXECUTE FUNCTION meter.mark_named();
 
 CREATE TRIGGER use_plan AFTER INSERT OR UPDATE OF plan, version ON meter.subscription
 	FOR EACH ROW EXECUTE FUNCTION meter.use_plan();

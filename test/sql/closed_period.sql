@@ -110,3 +110,21 @@ SELECT count(*) FROM meter.close_customers('{z}', '2023-03-01', '2023-03-05 00:0
 DELETE FROM meter.customer_zone WHERE customer_id = 'z';
 SELECT * FROM meter.close_customers('{z}', '2023-03-01', '2023-03-05 00:00+00');
 SELECT period, sum(amount) FROM meter.invoice_line WHERE customer_id = 'z' GROUP BY period ORDER BY period;
+
+-- A metric or a plan that was named before it was there is charged from then on that it was, in closed periods too.
+INSERT INTO meter.plan (plan, currency) VALUES ('early', 'USD');
+INSERT INTO meter.plan_item (plan, plan_item, kind, metric, tariff) VALUES ('early', 'tokens', 'usage', 'tokens', 'at 1'), ('early', 'calls', 'usage', 'calls_to_come', 'at 7');
+SELECT meter.subscribe('early', 'early', since => '2023-01-01', until => '2023-02-01') IS NOT NULL AS early;
+INSERT INTO meter.subscription (customer_id, family, plan, valid, anchor, price_since) VALUES ('early', 'second', 'plan_to_come', '[2023-01-01,2023-02-01)', '2023-01-01', '2023-01-01');
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, usage) VALUES ('early', '1', '2023-01-05 00:00+00', '{"input_tokens": 1}');
+DO $$ BEGIN FOR i IN 1..600 LOOP PERFORM meter.refresh_now(); EXIT WHEN NOT EXISTS (SELECT FROM meter.unconsumed_event); COMMIT; PERFORM pg_sleep(0.05); END LOOP; END $$;
+CALL meter.close_periods('2023-02-01');
+SELECT plan_item, problem FROM meter.period_problem WHERE customer_id = 'early' ORDER BY plan_item;
+INSERT INTO meter.metric (metric, aggregation) VALUES ('calls_to_come', 'count');
+CALL meter.close_periods('2023-02-01');
+INSERT INTO meter.plan (plan, currency, family) VALUES ('plan_to_come', 'USD', 'second');
+INSERT INTO meter.plan_item (plan, plan_item, kind, amount) VALUES ('plan_to_come', 'fee', 'fee', 50);
+SELECT plan_item, amount FROM meter.preview_lines('early', '2023-02-05 00:00+00') WHERE amount <> 0;
+CALL meter.close_periods('2023-02-01');
+TABLE pg_temp.lines OFFSET (SELECT count(*) - 3 FROM pg_temp.lines);
+SELECT count(*) FROM meter.invoice_mark WHERE customer_id = 'early';
