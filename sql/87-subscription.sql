@@ -480,6 +480,8 @@ DECLARE
 	since CONSTANT date := meter.effective_date(former, (meter.find_plan(former.plan, former.version)).every, change_plan.effective, change_plan.as_of);
 	/* What was in force before: not the former one, where that began on the same day. */
 	origin meter.subscription := former;
+	/* That, and what took its place on the same day: the last one first. */
+	line bigint[] := ARRAY[former.subscription_id];
 	until date := upper(former.valid);
 	scheduled meter.subscription;
 	id bigint;
@@ -492,6 +494,7 @@ BEGIN
 	WHILE lower(origin.valid) IS NOT DISTINCT FROM since OR isempty(origin.valid) LOOP
 		EXIT WHEN origin.replaces IS NULL;
 		origin := meter.find_subscription(origin.replaces);
+		line := line || origin.subscription_id;
 	END LOOP;
 
 	/* What was to follow, does not: the last word counts. */
@@ -529,14 +532,27 @@ BEGIN
 
 	INSERT INTO meter.subscription_seat (subscription_id, plan_item, quantity, valid, holder)
 	SELECT id, seat.plan_item, seat.quantity, seat.valid * daterange(since, until), seat.holder
-	FROM meter.subscription_seat AS seat
-	JOIN meter.plan_item AS item
-		ON item.plan = wanted.plan
+	FROM meter.plan_item AS item
+	CROSS JOIN LATERAL (
+		SELECT held.subscription_id
+		FROM unnest(line) WITH ORDINALITY AS link (subscription_id, place)
+		JOIN meter.subscription AS held ON held.subscription_id = link.subscription_id
+		JOIN meter.plan_item AS former_item
+			ON former_item.plan = held.plan
+			AND former_item.version = held.version
+			AND former_item.plan_item = item.plan_item
+			AND former_item.kind = 'seat'
+		ORDER BY link.place
+		LIMIT 1
+	) AS last
+	JOIN meter.subscription_seat AS seat
+		ON seat.subscription_id = last.subscription_id
+		AND seat.plan_item = item.plan_item
+	WHERE item.plan = wanted.plan
 		AND item.version = wanted.version
-		AND item.plan_item = seat.plan_item
 		AND item.kind = 'seat'
-	WHERE seat.subscription_id = former.subscription_id
-		AND seat.valid && daterange(since, until);
+		AND seat.valid && daterange(since, until)
+	ORDER BY seat.seat_id;
 	INSERT INTO meter.subscription_override (subscription_id, plan_item, valid, tariff, amount, quantity, percent, reason)
 	SELECT id, override.plan_item, override.valid, override.tariff, override.amount, override.quantity, override.percent, override.reason
 	FROM meter.subscription_override AS override
