@@ -717,6 +717,23 @@ END
 $$;
 COMMENT ON FUNCTION meter.pay_by_credit(bigint[]) IS 'Has drafts take what they can of their customers'' credits in money, in the order of their dates. The caller holds the locks of the customers'' rows in meter.billing_account.';
 
+CREATE FUNCTION meter.check_closing(upto date, as_of timestamptz, state text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF upto IS NULL OR as_of IS NULL THEN
+		RAISE EXCEPTION 'periods cannot be closed upto a date, or as of an instant, that is null'
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Say infinity for all that is due, and now() for the present.';
+	END IF;
+	IF state IS NULL OR state NOT IN ('draft', 'final') THEN
+		RAISE EXCEPTION 'invoices cannot be written in state %', quote_nullable(state)
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'It is draft or final.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION meter.check_closing(date, timestamptz, text) IS 'Refuses what cannot be asked of a closing: NULLs, and a state that is neither draft nor final.';
+
 CREATE FUNCTION meter.close_customers(customers text[], upto date, as_of timestamptz, state text DEFAULT 'final') RETURNS TABLE (closed bigint, invoices bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -736,6 +753,7 @@ DECLARE
 BEGIN
 	/* How many rows a batch has, no planner can tell: hashes are right for any number. The clause above ends it with the function. */
 	PERFORM set_config('work_mem', current_setting('maintenance_work_mem'), true);
+	PERFORM meter.check_closing(close_customers.upto, close_customers.as_of, close_customers.state);
 	IF current_setting('transaction_isolation') <> 'read committed' THEN
 		RAISE EXCEPTION 'periods can be closed at READ COMMITTED only, not at %', upper(current_setting('transaction_isolation'))
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED, or CALL meter.close_periods() outside of a transaction.';
@@ -959,14 +977,7 @@ BEGIN
 		RAISE EXCEPTION 'a batch of % customers is none', coalesce(batch_customers::text, 'null')
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave batch_customers out for 2000.';
 	END IF;
-	IF upto IS NULL OR as_of IS NULL THEN
-		RAISE EXCEPTION 'periods cannot be closed upto a date, or as of an instant, that is null'
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave them out for all that is due now.';
-	END IF;
-	IF state IS NULL OR state NOT IN ('draft', 'final') THEN
-		RAISE EXCEPTION 'invoices cannot be written in state %', quote_nullable(state)
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'It is draft or final.';
-	END IF;
+	PERFORM meter.check_closing(upto, as_of, state);
 	INSERT INTO meter.billing_account (customer_id)
 	SELECT DISTINCT customer_id
 	FROM meter.subscription

@@ -23,6 +23,8 @@ CALL meter.close_periods(as_of => '2023-02-02 00:00+00');
 SELECT count(*) FROM meter.invoice;
 CALL meter.close_periods(batch_customers => 0);
 CALL meter.close_periods(state => 'void');
+SELECT * FROM meter.close_customers('{a}', 'infinity', now(), 'FINAL');
+SELECT * FROM meter.close_customers('{a}', '2023-01-01', NULL);
 BEGIN;
 CALL meter.close_periods();
 ROLLBACK;
