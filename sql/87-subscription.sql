@@ -228,7 +228,25 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	invoiced text;
 BEGIN
+	IF TG_OP = 'UPDATE' THEN
+		SELECT invoice.currency INTO invoiced
+		FROM meter.invoice_line AS line
+		JOIN meter.invoice USING (invoice_id)
+		JOIN meter.plan
+			ON plan.plan = NEW.plan
+			AND plan.version = NEW.version
+		WHERE line.subscription_id = NEW.subscription_id
+			AND invoice.currency <> plan.currency
+		LIMIT 1;
+		/* What is rated in the one less what was invoiced in the other is nothing. */
+		IF FOUND THEN
+			RAISE EXCEPTION 'subscription % is invoiced in %, which plan "%" version % is not in', NEW.subscription_id, invoiced, NEW.plan, NEW.version
+				USING ERRCODE = 'invalid_parameter_value', HINT = 'meter.change_plan ends it, and begins another one.';
+		END IF;
+	END IF;
 	UPDATE meter.plan
 	SET published_at = clock_timestamp()
 	WHERE plan = NEW.plan
@@ -241,7 +259,7 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION meter.use_plan() IS 'Trigger of meter.subscription: puts the version of the plan in use, and warns of one that is not there.';
+COMMENT ON FUNCTION meter.use_plan() IS 'Trigger of meter.subscription: puts the version of the plan in use, warns of one that is not there, and refuses one in another currency than what was invoiced.';
 
 CREATE FUNCTION meter.mark_subscription() RETURNS trigger
 LANGUAGE plpgsql

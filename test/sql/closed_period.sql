@@ -128,3 +128,9 @@ SELECT plan_item, amount FROM meter.preview_lines('early', '2023-02-05 00:00+00'
 CALL meter.close_periods('2023-02-01');
 TABLE pg_temp.lines OFFSET (SELECT count(*) - 3 FROM pg_temp.lines);
 SELECT count(*) FROM meter.invoice_mark WHERE customer_id = 'early';
+
+-- A subscription is not put on a plan in another currency than its invoices have: change_plan makes another one.
+INSERT INTO meter.plan (plan, version, currency) VALUES ('early', 2, 'EUR'), ('early', 3, 'USD');
+UPDATE meter.subscription SET version = 2 WHERE customer_id = 'early' AND plan = 'early';
+UPDATE meter.subscription SET version = 3 WHERE customer_id = 'early' AND plan = 'early';
+SELECT plan_item, rated_amount, invoiced, amount FROM meter.preview_lines('early', '2023-02-05 00:00+00') WHERE amount <> 0 ORDER BY plan_item;
