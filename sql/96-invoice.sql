@@ -367,6 +367,16 @@ CREATE TRIGGER keep_updated BEFORE UPDATE ON meter.money_credit
 	WHEN ((OLD.credit_id, OLD.customer_id, OLD.currency, OLD.amount) IS DISTINCT FROM (NEW.credit_id, NEW.customer_id, NEW.currency, NEW.amount))
 	EXECUTE FUNCTION meter.keep_money_credit();
 
+CREATE FUNCTION meter.has_frozen_lines(invoice_id bigint) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN EXISTS (
+	SELECT FROM meter.invoice_line AS line
+	WHERE line.invoice_id = has_frozen_lines.invoice_id
+		AND (line.period_start < (SELECT purged.horizon FROM meter.horizon AS purged) OR line.customer_id LIKE 'erased-%')
+		AND meter.is_frozen(line.customer_id, line.plan, line.version, line.period));
+COMMENT ON FUNCTION meter.has_frozen_lines(bigint) IS 'Whether an invoice has lines of parts of periods that meter.is_frozen keeps as they were invoiced: taken back, they would not be billed again.';
+REVOKE ALL ON FUNCTION meter.has_frozen_lines(bigint) FROM PUBLIC;
+
 /* Lines without their invoice would count as invoiced for ever. */
 CREATE FUNCTION meter.discard_invoice() RETURNS trigger
 LANGUAGE plpgsql
@@ -386,6 +396,10 @@ BEGIN
 		RAISE EXCEPTION 'draft % cannot be deleted: a later invoice has adjustments of its lines', OLD.invoice_id
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Finalize it, or delete that one as well, where it is a draft.';
 	END IF;
+	IF meter.has_frozen_lines(OLD.invoice_id) THEN
+		RAISE EXCEPTION 'draft % cannot be deleted: it has lines of periods that cannot be measured any more', OLD.invoice_id
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Their events were purged or emptied, so they would not be billed again. Finalize it; meter.void_invoice with rebill => false takes it back for good.';
+	END IF;
 	PERFORM meter.mark_invoices(OLD.customer_id, min(line.period_start) - 1)
 	FROM meter.invoice_line AS line
 	WHERE line.invoice_id = OLD.invoice_id;
@@ -394,7 +408,7 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION meter.discard_invoice() IS 'Trigger of meter.invoice: deletes a draft''s lines and what it took of credits in money with it, so that the next closing bills its periods again. One whose lines a later invoice adjusts is refused.';
+COMMENT ON FUNCTION meter.discard_invoice() IS 'Trigger of meter.invoice: deletes a draft''s lines and what it took of credits in money with it, so that the next closing bills its periods again. One whose lines a later invoice adjusts, or could not be billed again, is refused.';
 REVOKE ALL ON FUNCTION meter.discard_invoice() FROM PUBLIC;
 CREATE TRIGGER discard_deleted AFTER DELETE ON meter.invoice
 	FOR EACH ROW WHEN (OLD.state = 'draft') EXECUTE FUNCTION meter.discard_invoice();
@@ -1073,6 +1087,10 @@ BEGIN
 	END IF;
 	/* Waits for one who is billing the customer. */
 	PERFORM FROM meter.billing_account WHERE customer_id = voided.customer_id FOR UPDATE;
+	IF void_invoice.rebill AND meter.has_frozen_lines(void_invoice.invoice_id) THEN
+		RAISE EXCEPTION 'invoice % cannot be billed again: it has lines of periods that cannot be measured any more', void_invoice.invoice_id
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Their events were purged or emptied. Say rebill => false to take it back for good.';
+	END IF;
 
 	INSERT INTO meter.invoice (kind, customer_id, currency, invoice_date, total, credits, reason)
 	VALUES ('credit_note', voided.customer_id, voided.currency, voided.invoice_date, -voided.total, voided.invoice_id, void_invoice.reason)
@@ -1097,7 +1115,7 @@ BEGIN
 	RETURN note;
 END
 $$;
-COMMENT ON FUNCTION meter.void_invoice(bigint, text, boolean) IS 'Takes a final invoice back by a credit note, whose invoice_id is returned. Only a superuser can. rebill (default true): its periods are billed again by the next closing; false: what it charged stays settled.';
+COMMENT ON FUNCTION meter.void_invoice(bigint, text, boolean) IS 'Takes a final invoice back by a credit note, whose invoice_id is returned. Only a superuser can. rebill (default true): its periods are billed again by the next closing, and one that cannot be, as its events were purged, is an error; false: what it charged stays settled.';
 
 /*
  * Of a card that invoices follow, what was in force in a closed period stays: it was

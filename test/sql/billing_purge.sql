@@ -31,6 +31,21 @@ CALL meter.close_periods(upto => '2023-02-10', as_of => '2023-06-01 00:00+00');
 SELECT plan_item, period, revision, measured, amount FROM meter.invoice_line WHERE customer_id = 'a' ORDER BY plan_item, revision;
 SELECT plan_item, invoiced, amount FROM meter.preview_lines('a', '2023-02-15 00:00+00') WHERE lower(period) = '2023-01-01' ORDER BY plan_item;
 
+-- What could not be billed again is not taken back to be, in a final invoice or in a draft.
+SELECT invoice_id AS purged FROM meter.invoice_line WHERE customer_id = 'a' AND plan_item = 'largest' AND period_start = '2023-01-01' AND revision = 0 \gset
+BEGIN;
+SELECT meter.void_invoice(:purged, 'wrong');
+ROLLBACK;
+BEGIN;
+SELECT meter.void_invoice(:purged, 'wrong', rebill => false) IS NOT NULL AS voided;
+ROLLBACK;
+BEGIN;
+SELECT meter.subscribe('draft', 'events', since => '2023-02-01', until => '2023-03-01') IS NOT NULL AS subscribed;
+SELECT invoices FROM meter.close_customers('{draft}', '2023-03-01', '2023-06-01 00:00+00', 'draft');
+INSERT INTO meter.purge_horizon (horizon, txids) SELECT '2023-03-01', txids FROM meter.horizon;
+DELETE FROM meter.invoice WHERE customer_id = 'draft';
+ROLLBACK;
+
 -- A commitment in a term counts what purged periods were invoiced.
 INSERT INTO meter.plan (plan, currency, family, term) VALUES ('term', 'USD', 'term', '3 months');
 INSERT INTO meter.plan_item (plan, position, plan_item, kind, metric, tariff) VALUES ('term', 1, 'largest', 'usage', 'largest', 'at 1');
