@@ -122,7 +122,9 @@ BEGIN ATOMIC
 			WHEN item.kind = 'fee' AND item.every IS NOT NULL THEN meter.period(CASE item.timing WHEN 'advance' THEN line.period_start ELSE upper(line.period) - 1 END, subscription.anchor, item.every)
 			ELSE meter.period(line.period_start, subscription.anchor, plan.every)
 		END AS cycle
-	) AS cycle
+	) AS present
+	/* Periods may be counted from another date by now. */
+	CROSS JOIN LATERAL (SELECT CASE WHEN present.cycle @> line.service THEN present.cycle ELSE line.service END AS cycle) AS cycle
 	WHERE item.plan = line.plan
 		AND item.version = line.version
 		AND item.plan_item = line.plan_item;

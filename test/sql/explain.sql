@@ -96,6 +96,16 @@ INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, action, usage
 	('pools', 'p1', '2026-05-03 00:00+00', 'paint', '{"actions": 8}'), ('pools', 'p2', '2026-05-04 00:00+00', 'draw', '{"actions": 7}'), ('pools', 'p3', '2026-05-05 00:00+00', 'sing', '{"actions": 1}');
 CALL meter.close_periods(as_of => '2026-06-05 00:00+00');
 SELECT meter.explain_text(invoice_id, line_number, events => true) FROM meter.invoice_line WHERE customer_id = 'pools' ORDER BY line_number;
+
+-- A line whose periods are counted from another date since is explained all the same.
+INSERT INTO meter.plan (plan, currency) VALUES ('moved', 'USD');
+INSERT INTO meter.plan_item (plan, position, plan_item, kind, amount) VALUES ('moved', 1, 'fee', 'fee', 31);
+SELECT meter.subscribe('moved', 'moved', since => '2026-05-01', until => '2026-06-01') AS moved \gset
+CALL meter.close_periods(as_of => '2026-06-05 00:00+00');
+UPDATE meter.subscription SET anchor = '2026-05-11' WHERE subscription_id = :moved;
+SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'moved' ORDER BY invoice_id, line_number;
+CALL meter.close_periods(as_of => '2026-06-05 00:00+00');
+SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'moved' ORDER BY invoice_id, line_number;
 -- A credit note says what it takes back, and not that twice as much was invoiced before.
 SELECT meter.void_invoice(invoice_id, 'wrong address') IS NOT NULL FROM meter.invoice WHERE invoice_id = 1;
 SELECT meter.explain_text(line.invoice_id, line_number) FROM meter.invoice_line AS line JOIN meter.invoice USING (invoice_id) WHERE credits = 1 AND plan_item = 'tokens';
