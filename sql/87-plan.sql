@@ -347,8 +347,8 @@ COMMENT ON FUNCTION meter.charges_pool(text, integer, text, text, text) IS 'Whet
 CREATE FUNCTION meter.is_multiple(length interval, every interval) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (
-	SELECT every.months > 0 AND length.days = 0 AND length.months % every.months = 0
-		OR every.days > 0 AND length.months = 0 AND length.days % every.days = 0
+	SELECT every.months > 0 AND length.days = 0 AND length.months % nullif(every.months, 0) = 0
+		OR every.days > 0 AND length.months = 0 AND length.days % nullif(every.days, 0) = 0
 	FROM (SELECT (12 * extract(year FROM is_multiple.length) + extract(month FROM is_multiple.length))::integer AS months, extract(day FROM is_multiple.length)::integer AS days) AS length
 	CROSS JOIN (SELECT (12 * extract(year FROM is_multiple.every) + extract(month FROM is_multiple.every))::integer AS months, extract(day FROM is_multiple.every)::integer AS days) AS every
 );

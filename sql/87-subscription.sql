@@ -579,7 +579,7 @@ BEGIN
 	RETURN id;
 END
 $$;
-COMMENT ON FUNCTION meter.change_plan(bigint, text, integer, text, timestamptz) IS 'Changes a subscription to another plan, or to another version (default the newest), effective at the end of the period (period_end, the default), today, or on a date (2026-09-23), in the customer''s calendar as of an instant (default now). Returns the new subscription''s id. A change inside a period cuts it: each part is rated by itself. A later change on the same date, and a change before one that was scheduled, take its place. Seats go along where the new version has the item, overrides within the same plan. A date in a closed period is an error.';
+COMMENT ON FUNCTION meter.change_plan(bigint, text, integer, text, timestamptz) IS 'Changes a subscription to another plan, or to another version (default the newest), effective at the end of the period (period_end, the default), today, or on a date (2026-09-23), in the customer''s calendar as of an instant (default now). Returns the new subscription''s id. A change inside a period cuts it: each part is rated by itself. A later change on the same date, and a change before one that was scheduled, take its place. Seats go along where the new version has the item, overrides within the same plan, as they are now: what is added to the former one before a change that is scheduled takes effect has to be added to the new one, too. A date in a closed period is an error.';
 
 CREATE FUNCTION meter.cancel_subscription(subscription_id bigint, effective text DEFAULT 'period_end', as_of timestamptz DEFAULT now()) RETURNS date
 LANGUAGE plpgsql
