@@ -106,6 +106,7 @@ UPDATE meter.subscription SET anchor = '2026-05-11' WHERE subscription_id = :mov
 SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'moved' ORDER BY invoice_id, line_number;
 CALL meter.close_periods(as_of => '2026-06-05 00:00+00');
 SELECT meter.explain_text(invoice_id, line_number) FROM meter.invoice_line WHERE customer_id = 'moved' ORDER BY invoice_id, line_number;
+
 -- A credit note says what it takes back, and not that twice as much was invoiced before.
 SELECT meter.void_invoice(invoice_id, 'wrong address') IS NOT NULL FROM meter.invoice WHERE invoice_id = 1;
 SELECT meter.explain_text(line.invoice_id, line_number) FROM meter.invoice_line AS line JOIN meter.invoice USING (invoice_id) WHERE credits = 1 AND plan_item = 'tokens';
