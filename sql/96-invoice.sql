@@ -1005,10 +1005,10 @@ BEGIN
 	VALUES ('close_periods', cardinality(due))
 	RETURNING job_id INTO run;
 	COMMIT;
+	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+	PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
 	FOR start IN 1 .. cardinality(due) BY batch_customers LOOP
-		SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-		PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 		/* The tables may have been empty when the batch before was planned, and autovacuum hears of it at the end. */
 		DISCARD PLANS;
 		PERFORM FROM meter.job WHERE job_id = run FOR UPDATE;
@@ -1036,6 +1036,8 @@ BEGIN
 		END IF;
 		UPDATE meter.job SET state = 'running', done = done + cardinality(batch), updated_at = clock_timestamp() WHERE job_id = run;
 		COMMIT;
+		SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+		PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 	END LOOP;
 
 	UPDATE meter.job SET state = 'done', updated_at = clock_timestamp() WHERE job_id = run;

@@ -124,7 +124,10 @@ SELECT customer, currency, invoice_date, total FROM pg_temp.invoices WHERE custo
 -- A bad customer is told of, and the others are billed.
 SELECT meter.subscribe('bad', 'huge', since => '2023-01-01'), meter.subscribe('good' || i, 'eur', since => '2023-03-01', until => '2023-04-01') FROM generate_series(1, 1) AS i;
 SELECT meter.subscribe('good' || i, 'eur', since => '2023-03-01', until => '2023-04-01') FROM generate_series(2, 5) AS i;
+-- The session's default isolation level is no matter.
+SET default_transaction_isolation = 'serializable';
 CALL meter.close_periods(upto => '2023-04-01', as_of => '2023-06-01 00:00+00', batch_customers => 3);
+RESET default_transaction_isolation;
 SELECT customer, invoice_date, total FROM pg_temp.invoices WHERE customer ~ 'good|bad';
 SELECT customer_id, state, problem FROM meter.period_problem WHERE customer_id IN ('bad', 'good1');
 SELECT customer_id, problem, amount FROM meter.invoice_preview WHERE problem IS NOT NULL;
