@@ -122,7 +122,7 @@ CREATE TABLE meter.plan_item (
 		WHEN 'discount' THEN (amount IS NULL) <> (percent IS NULL)
 		WHEN 'cap' THEN amount IS NOT NULL
 	END),
-	CONSTRAINT plan_item_has_nothing_that_its_kind_does_not_know CHECK (
+	CONSTRAINT plan_item_of_its_kind_has_nothing_else CHECK (
 		(metric IS NULL OR kind IN ('usage', 'percentage', 'cost_plus'))
 		AND (tariff IS NULL OR kind IN ('seat', 'usage', 'percentage', 'cost_plus', 'credit'))
 		AND (num_nonnulls(credit_type, pool, rollover_max, rollover_percent) = 0 OR kind = 'credit')

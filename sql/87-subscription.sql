@@ -407,11 +407,25 @@ DECLARE
 	wanted CONSTANT meter.plan := meter.find_plan(subscribe.plan, subscribe.version);
 	first CONSTANT date := coalesce(subscribe.since, meter.customer_date(subscribe.customer_id));
 	trial CONSTANT date := CASE WHEN wanted.trial_days > 0 THEN first + wanted.trial_days END;
+	held meter.subscription;
 	id bigint;
 BEGIN
 	IF subscribe.until <= first THEN
 		RAISE EXCEPTION 'a subscription cannot begin on % and end before %', first, subscribe.until
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Give since, or a later until, the first date that it does not hold for.';
+	END IF;
+	/* The constraint says so too, without saying what to do. */
+	SELECT * INTO held
+	FROM meter.subscription AS other
+	WHERE other.customer_id = subscribe.customer_id
+		AND other.family = wanted.family
+		AND other.valid && daterange(first, subscribe.until)
+	ORDER BY lower(other.valid)
+	LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'customer "%" has plan "%" already', subscribe.customer_id, held.plan
+			USING ERRCODE = 'exclusion_violation', DETAIL = format('Subscription %s holds for %s, and a customer has one plan of family "%s" at a time.', held.subscription_id, held.valid, held.family),
+			HINT = format('Move it by meter.change_plan(%1$s, ''%2$s''), end it by meter.cancel_subscription(%1$s), or give dates outside of its own.', held.subscription_id, wanted.plan);
 	END IF;
 	INSERT INTO meter.subscription (customer_id, family, plan, version, valid, anchor, price_since, trial_until)
 	VALUES (subscribe.customer_id, wanted.family, wanted.plan, wanted.version, daterange(first, subscribe.until), coalesce(subscribe.anchor, wanted.anchor, trial, first), first, trial)

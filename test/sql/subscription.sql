@@ -25,6 +25,7 @@ SELECT subscription_id AS id, customer_id AS customer, plan, version, valid, anc
 -- A customer has one plan of a family at a time.
 SELECT meter.subscribe('a', 'basic', 1, since => '2023-01-01');
 SELECT meter.subscribe('a', 'pro', since => '2023-06-01');
+INSERT INTO meter.subscription (customer_id, plan, valid, anchor, price_since) VALUES ('a', 'pro', '[2023-06-01,)', '2023-06-01', '2023-06-01');
 SELECT meter.subscribe('a', 'support', since => '2023-06-01');
 SELECT meter.subscribe('a', 'gold');
 SELECT meter.subscribe('a', 'basic', 7);
