@@ -74,9 +74,9 @@ SHLIB_LINK = -Wl,-Bsymbolic-functions
 EXTRA_CLEAN = sql/meter--*.sql .build
 
 REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test --outputdir=.build --load-extension=btree_gist --load-extension=meter
+REGRESS_OPTS = --inputdir=test --outputdir=.build --encoding=UTF8 --no-locale --load-extension=btree_gist --load-extension=meter
 ISOLATION = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test --outputdir=.build --load-extension=btree_gist --load-extension=meter
+ISOLATION_OPTS = --inputdir=test --outputdir=.build --encoding=UTF8 --no-locale --load-extension=btree_gist --load-extension=meter
 
 NO_INSTALLCHECK = 1
 
@@ -91,7 +91,8 @@ all: $(DATA_built)
 sql/meter--$(EXTVERSION).sql: $(PARTS) meter.control
 	cat $(PARTS) > $@.tmp && mv $@.tmp $@
 
-# As PGXS has it, but each test has a database of its own, with nothing in it but the extension.
+# As PGXS has it, but each test has a database of its own, with nothing in it but the extension, in
+# UTF-8 and sorted by bytes, whatever the server's are.
 installcheck:
 	@status=0; \
 	for test in $(REGRESS); do $(pg_regress_installcheck) $(REGRESS_OPTS) $$test || status=1; done; \
