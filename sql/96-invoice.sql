@@ -1051,7 +1051,18 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	since timestamptz;
+	lines numeric;
+	total numeric;
 BEGIN
+	SELECT invoice.total, (SELECT coalesce(sum(line.amount), 0) FROM meter.invoice_line AS line WHERE line.invoice_id = invoice.invoice_id) INTO total, lines
+	FROM meter.invoice
+	WHERE invoice.invoice_id = finalize_invoice.invoice_id
+		AND invoice.state = 'draft'
+	FOR UPDATE;
+	IF lines <> total THEN
+		RAISE EXCEPTION 'lines of draft % add up to %, but its total is %', finalize_invoice.invoice_id, lines, total
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Amounts of a draft are not for changing: the next closing would bill the difference. DELETE the draft, and that writes it anew.';
+	END IF;
 	UPDATE meter.invoice
 	SET state = 'final', finalized_at = clock_timestamp()
 	WHERE invoice.invoice_id = finalize_invoice.invoice_id
@@ -1064,7 +1075,7 @@ BEGIN
 	RETURN since;
 END
 $$;
-COMMENT ON FUNCTION meter.finalize_invoice(bigint) IS 'Makes a draft final: from then on nobody can change it. Returns since when it is.';
+COMMENT ON FUNCTION meter.finalize_invoice(bigint) IS 'Makes a draft final: from then on nobody can change it. Returns since when it is. One whose lines do not add up to its total, as somebody has changed them, is an error.';
 
 CREATE FUNCTION meter.void_invoice(invoice_id bigint, reason text, rebill boolean DEFAULT true) RETURNS bigint
 LANGUAGE plpgsql

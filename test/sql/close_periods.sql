@@ -153,6 +153,9 @@ SELECT meter.subscribe('draft', 'basic', since => '2023-05-01', until => '2023-0
 CALL meter.close_periods(as_of => '2023-05-13 00:00+00', upto => '2023-05-12', state => 'draft');
 SELECT state, total FROM pg_temp.invoices WHERE customer = 'draft';
 UPDATE meter.invoice_line SET tax_code = 'S' WHERE customer_id = 'draft';
+UPDATE meter.invoice_line SET amount = amount + 1 WHERE customer_id = 'draft' AND line_number = 1;
+SELECT meter.finalize_invoice(invoice_id) FROM meter.invoice WHERE customer_id = 'draft';
+UPDATE meter.invoice_line SET amount = amount - 1 WHERE customer_id = 'draft' AND line_number = 1;
 SELECT count(meter.finalize_invoice(invoice_id)) FROM meter.invoice WHERE customer_id = 'draft';
 UPDATE meter.invoice_line SET tax_code = NULL WHERE customer_id = 'draft';
 SELECT state, total FROM pg_temp.invoices WHERE customer = 'draft';
