@@ -475,6 +475,12 @@ BEGIN
 	WHERE read.reason IS NULL
 	ON CONFLICT (item) DO NOTHING;
 
+	/* A file cut short, or another list under this one's name: from that midnight on, most usage would be unpriced. */
+	IF counts.closed >= 100 AND counts.closed > counts.listed THEN
+		RAISE WARNING 'the list has % rates, and % others of % are closed at %', counts.listed, counts.closed, source, cut
+			USING HINT = 'Loading the former list once more today opens them again. Another list, as one of your own, has a source and a precedence of its own.';
+	END IF;
+
 	RETURN QUERY
 	SELECT tally.outcome, tally.rates, NULL::bigint, NULL::text, NULL::text, NULL::text
 	FROM (VALUES
@@ -489,6 +495,6 @@ BEGIN
 	ORDER BY read.line;
 END
 $$;
-COMMENT ON FUNCTION meter.load_rates(regclass, text, timestamptz, text, integer) IS 'Loads a price list, which a staging table holds with the columns of meter.rate_file and a number line, into meter.rate. A rate is the same one as before by item, unit, context_from, daily window, precedence and first date. An unchanged one is left alone. A changed price holds from the next UTC midnight after as_of, and the old one until then; of a rate that has ended, the price stays as it was loaded. One that the list no longer has is closed at that midnight, or where a successor with an earlier date in the list starts; one that comes back is opened anew from that midnight. A list''s own dates are taken as they are, past ones too, but for what was used on purged days: of that a rate begins and ends at the horizon at the earliest. Loading the same list again changes nothing, and another load on the same day replaces what was to come. Only rates of the same card, source and precedence are touched; a new item gets a row in meter.item, layer inference. Returns four rows with the outcomes unchanged, added, changed and closed and the number of rates, then a row with outcome refused for each line that cannot go in, with its line, item, unit and reason; a refused line leaves the stored rate that it names as it is. Errors: an unknown card, a missing column, no row to load, an as_of before the last load''s day. Other writers of meter.rate wait for its transaction to end.';
+COMMENT ON FUNCTION meter.load_rates(regclass, text, timestamptz, text, integer) IS 'Loads a price list, which a staging table holds with the columns of meter.rate_file and a number line, into meter.rate. A rate is the same one as before by item, unit, context_from, daily window, precedence and first date. An unchanged one is left alone. A changed price holds from the next UTC midnight after as_of, and the old one until then; of a rate that has ended, the price stays as it was loaded. One that the list no longer has is closed at that midnight, or where a successor with an earlier date in the list starts; one that comes back is opened anew from that midnight. A list''s own dates are taken as they are, past ones too, but for what was used on purged days: of that a rate begins and ends at the horizon at the earliest. Loading the same list again changes nothing, and another load on the same day replaces what was to come. Where a hundred or more are closed, and more than the list has, a warning says so: the file may be cut short, or another list. Only rates of the same card, source and precedence are touched; a new item gets a row in meter.item, layer inference. Returns four rows with the outcomes unchanged, added, changed and closed and the number of rates, then a row with outcome refused for each line that cannot go in, with its line, item, unit and reason; a refused line leaves the stored rate that it names as it is. Errors: an unknown card, a missing column, no row to load, an as_of before the last load''s day. Other writers of meter.rate wait for its transaction to end.';
 
 REVOKE ALL ON FUNCTION meter.check_rates(regclass, text, text, integer), meter.load_rates(regclass, text, timestamptz, text, integer) FROM PUBLIC;

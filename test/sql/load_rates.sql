@@ -264,3 +264,12 @@ SELECT count(*) AS rates, count(DISTINCT item) AS items FROM meter.rate;
 SELECT unit, price, per FROM meter.rate WHERE item = 'groq/whisper-large-v3' ORDER BY unit;
 SELECT price, valid, daily_from, daily_until FROM meter.rate WHERE item = 'deepseek/deepseek-v4-pro' AND unit = 'input_tokens' ORDER BY daily_from, valid;
 SELECT price, context_from, valid FROM meter.rate WHERE item = 'anthropic/claude-opus-4-6' AND unit = 'input_tokens' ORDER BY valid, context_from;
+
+-- A file that was cut short, or is another list, is told of, and loading the former one again undoes it.
+CREATE TEMP TABLE whole AS SELECT * FROM snapshot;
+DELETE FROM snapshot WHERE provider <> 'groq';
+SELECT outcome, rates FROM meter.load_rates('snapshot', as_of => '2026-09-25 12:00+00') WHERE line IS NULL;
+SELECT meter.event_cost('openai/gpt-4o', '2026-09-26 00:00+00', '{"input_tokens": 1000000}') AS unpriced;
+SELECT outcome, rates FROM meter.load_rates('whole', as_of => '2026-09-25 13:00+00') WHERE line IS NULL;
+SELECT meter.event_cost('openai/gpt-4o', '2026-09-26 00:00+00', '{"input_tokens": 1000000}') AS priced;
+SELECT count(*) AS rates, count(DISTINCT item) AS items FROM meter.rate;
