@@ -1255,12 +1255,14 @@ BEGIN
 	EXECUTE format('GRANT INSERT (invoice_id, line_number, customer_id, subscription_id, period_start, plan_item, line_group, revision, adjustment, plan, version, kind, description, period, service, metric, measured, included, quantity, tariff, exact_amount, rated_amount, amount), UPDATE ON meter.invoice_line TO %s', role);
 	EXECUTE format('GRANT INSERT (credit_id, invoice_id, amount), UPDATE ON meter.money_credit_use TO %s', role);
 	EXECUTE format('GRANT INSERT, UPDATE ON meter.money_credit TO %s', role);
+	/* Of drafts: the others are kept by their trigger. */
+	EXECUTE format('GRANT DELETE ON meter.invoice TO %s', role);
 	EXECUTE format('GRANT INSERT (job, total), UPDATE (state, done, updated_at) ON meter.job TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION meter.subscribe(text, text, integer, date, date, date), meter.find_subscription(bigint), meter.change_plan(bigint, text, integer, text, timestamptz), meter.cancel_subscription(bigint, text, timestamptz), meter.preview_migration(text, integer, integer, text[], timestamptz), meter.migrate_subscriptions(text, integer, integer, text[], text, timestamptz), meter.credit_overage(text[], text[], daterange[]), meter.billable_events(text[], timestamptz, timestamptz, boolean), meter.customer_tail(text[]), meter.billable_tail(text[], meter.usage_daily[]), meter.rate_lines(text[], date[], date[], boolean, text, integer, meter.usage_daily[]), meter.due_lines(text[], date[], date[], boolean, meter.usage_daily[]), meter.open_since(text, meter.usage_daily[]), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.pay_by_credit(bigint[]), meter.line_events(text, daterange, text, integer, text, text), meter.line_terms(meter.invoice_line), meter.charged_before(meter.invoice_line, text[], text[]), meter.explain(bigint, integer), meter.explain_text(bigint, integer, boolean), meter.open_lines() TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON PROCEDURE meter.close_periods(date, timestamptz, integer, text) TO %s', role);
 END
 $$;
-COMMENT ON FUNCTION meter.allow_billing(regrole) IS 'Grants a role what it takes to subscribe customers, preview, close periods, and finalize and explain invoices; it can read all of schema meter then. Not to make plans, nor to void invoices.';
+COMMENT ON FUNCTION meter.allow_billing(regrole) IS 'Grants a role what it takes to subscribe customers, preview, close periods, delete drafts, and finalize and explain invoices; it can read all of schema meter then. Not to make plans, nor to void invoices.';
 REVOKE ALL ON FUNCTION meter.allow_billing(regrole) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION meter.pay_by_credit(bigint[]), meter.due_lines(text[], date[], date[], boolean, meter.usage_daily[]), meter.open_since(text, meter.usage_daily[]), meter.preview_lines(text, timestamptz), meter.close_customers(text[], date, timestamptz, text), meter.due_customers(date, timestamptz), meter.finalize_invoice(bigint), meter.void_invoice(bigint, text, boolean) FROM PUBLIC;

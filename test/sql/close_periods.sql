@@ -247,6 +247,12 @@ SELECT plan_item, amount FROM meter.preview_lines('z', '2023-05-02 00:00+00') OR
 CALL meter.close_periods(as_of => '2023-05-03 00:00+00', upto => '2023-05-12');
 SELECT state, total FROM meter.invoice WHERE customer_id = 'z';
 DELETE FROM meter.invoice WHERE customer_id = 'z';
+SELECT meter.subscribe('y', 'basic', since => '2023-05-01') IS NOT NULL AS y;
+CALL meter.close_periods(as_of => '2023-05-03 00:00+00', upto => '2023-05-12', state => 'draft');
+DELETE FROM meter.invoice WHERE customer_id = 'y';
+SELECT count(*) FROM meter.invoice_line WHERE customer_id = 'y';
+CALL meter.close_periods(as_of => '2023-05-03 00:00+00', upto => '2023-05-12');
+SELECT state, total FROM meter.invoice WHERE customer_id = 'y';
 INSERT INTO meter.plan (plan, currency) VALUES ('cheap', 'USD');
 -- A final invoice gets no further line, whatever the line says of when it was added.
 SELECT max(invoice_id) AS z_invoice FROM meter.invoice WHERE customer_id = 'z' \gset
