@@ -25,9 +25,23 @@ COMMENT ON COLUMN meter.setting.issuer IS 'Who issues the invoices, as finance t
 COMMENT ON COLUMN meter.setting.builtin IS 'True while the row is as the extension made it; a change makes it false. Only then is it dumped.';
 COMMENT ON COLUMN meter.setting.only_row IS 'Always true: the table has one row.';
 
+CREATE FUNCTION meter.is_name(name text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF name COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$' THEN
+		RETURN true;
+	END IF;
+	RAISE EXCEPTION '"%" is not a name', name
+		USING ERRCODE = 'invalid_parameter_value', HINT = 'Write a lower-case letter and up to 62 more lower-case letters, digits and underscores, such as pro_2026.';
+END
+$$;
+COMMENT ON FUNCTION meter.is_name(text) IS 'True where a text can name a layer, card, metric, plan, plan item or destination: a lower-case letter, then up to 62 lower-case letters, digits and underscores. Any other is an error that says so.';
+
 CREATE TABLE meter.layer (
 	layer text PRIMARY KEY
-		CONSTRAINT layer_is_a_name CHECK (layer COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+		CONSTRAINT layer_is_a_name CHECK (meter.is_name(layer)),
 	description text,
 	builtin boolean NOT NULL DEFAULT false
 );
@@ -53,7 +67,7 @@ COMMENT ON COLUMN meter.item.description IS 'Anything to remember about it.';
 
 CREATE TABLE meter.card (
 	card text PRIMARY KEY
-		CONSTRAINT card_is_a_name CHECK (card COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+		CONSTRAINT card_is_a_name CHECK (meter.is_name(card)),
 	currency text
 		CONSTRAINT card_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0),
 	unrated text NOT NULL DEFAULT 'unpriced'

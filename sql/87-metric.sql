@@ -2,11 +2,11 @@
 
 CREATE TABLE meter.metric (
 	metric text PRIMARY KEY
-		CONSTRAINT metric_is_a_name CHECK (metric COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+		CONSTRAINT metric_is_a_name CHECK (meter.is_name(metric)),
 	aggregation text NOT NULL
 		CONSTRAINT metric_aggregation_is_known CHECK (aggregation IN ('sum', 'count', 'cost', 'credits', 'max', 'unique', 'latest', 'time_weighted')),
 	unit text
-		CONSTRAINT metric_unit_is_a_name CHECK (unit COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+		CONSTRAINT metric_unit_is_a_name CHECK (meter.is_name(unit)),
 	key text
 		CONSTRAINT metric_key_is_known CHECK (key IN ('item', 'action', 'variant', 'request_class', 'user_id', 'workflow_id') OR key LIKE 'tag:_%'),
 	recurring boolean NOT NULL DEFAULT false,

@@ -10,11 +10,11 @@
 
 CREATE TABLE meter.plan (
 	plan text NOT NULL
-		CONSTRAINT plan_is_a_name CHECK (plan COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+		CONSTRAINT plan_is_a_name CHECK (meter.is_name(plan)),
 	version integer NOT NULL DEFAULT 1
 		CONSTRAINT plan_version_is_positive CHECK (version > 0),
 	family text NOT NULL DEFAULT 'main'
-		CONSTRAINT plan_family_is_a_name CHECK (family COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+		CONSTRAINT plan_family_is_a_name CHECK (meter.is_name(family)),
 	currency text NOT NULL
 		CONSTRAINT plan_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0),
 	every interval NOT NULL DEFAULT '1 month'
@@ -45,7 +45,7 @@ CREATE TABLE meter.plan_item (
 	plan text NOT NULL,
 	version integer NOT NULL DEFAULT 1,
 	plan_item text NOT NULL
-		CONSTRAINT plan_item_is_a_name CHECK (plan_item COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+		CONSTRAINT plan_item_is_a_name CHECK (meter.is_name(plan_item)),
 	kind text NOT NULL
 		CONSTRAINT plan_item_kind_is_known CHECK (kind IN ('fee', 'seat', 'usage', 'percentage', 'cost_plus', 'credit', 'commitment', 'discount', 'cap')),
 	position integer NOT NULL DEFAULT 0,

@@ -9,7 +9,7 @@
 
 CREATE TABLE meter.destination (
 	destination text PRIMARY KEY
-		CONSTRAINT destination_is_a_name CHECK (destination COLLATE "C" ~ '^[a-z][a-z0-9_]{0,62}$'),
+		CONSTRAINT destination_is_a_name CHECK (meter.is_name(destination)),
 	shape text NOT NULL
 		CONSTRAINT destination_shape_is_known CHECK (shape IN ('stripe', 'lago')),
 	since date NOT NULL DEFAULT '-infinity',

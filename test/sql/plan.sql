@@ -10,6 +10,7 @@ INSERT INTO meter.metric (metric, aggregation, unit, actions) VALUES ('resolved'
 -- Each kind has its columns.
 INSERT INTO meter.plan (plan, currency, every) VALUES ('broken', 'USD', '1 month 1 day');
 INSERT INTO meter.plan (plan, currency, every) VALUES ('broken', 'USD', '1 hour');
+INSERT INTO meter.plan (plan, currency) VALUES ('Pro plan', 'USD');
 INSERT INTO meter.plan (plan, currency) VALUES ('broken', 'XXQ');
 INSERT INTO meter.plan (plan, currency) VALUES ('broken', 'USD');
 INSERT INTO meter.plan_item (plan, plan_item, kind) VALUES ('broken', 'a', 'fee');
