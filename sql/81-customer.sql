@@ -5,7 +5,7 @@ CREATE TABLE meter.customer (
 		CONSTRAINT customer_id_has_1_to_255_bytes CHECK (octet_length(customer_id) BETWEEN 1 AND 255),
 	name text,
 	currency text
-		CONSTRAINT customer_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0 AND currency = upper(currency COLLATE "C")),
+		CONSTRAINT customer_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0),
 	segment text
 		CONSTRAINT customer_segment_is_not_empty CHECK (segment <> '')
 );

@@ -31,7 +31,7 @@ CREATE TABLE meter.credit_grant (
 		CONSTRAINT credit_grant_paid_is_in_range CHECK (paid <= 1000000000000000000)
 		CONSTRAINT credit_grant_paid_has_at_most_12_fractional_digits CHECK (scale(trim_scale(paid)) <= 12),
 	currency text
-		CONSTRAINT credit_grant_currency_is_iso_4217 CHECK (meter.currency_digits(currency) >= 0 AND currency = upper(currency COLLATE "C")),
+		CONSTRAINT credit_grant_currency_is_iso_4217 CHECK (currency COLLATE "C" ~ '^[A-Z]{3}$' AND meter.currency_digits(currency) >= 0),
 	rollover_max numeric
 		CONSTRAINT credit_grant_rollover_max_is_positive CHECK (rollover_max > 0)
 		CONSTRAINT credit_grant_rollover_max_is_in_range CHECK (rollover_max <= 1000000000000000000)
