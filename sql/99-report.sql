@@ -676,7 +676,7 @@ WITH base AS MATERIALIZED (
 	UNION ALL
 	SELECT 'margin_falling', month, quarters FROM falling
 	UNION ALL
-	SELECT 'engagement_margin', month.month, CASE WHEN summed.n >= 5 AND summed.apart > 0 THEN summed.together / sqrt(summed.apart) END FROM month LEFT JOIN summed USING (month)
+	SELECT 'engagement_margin', month.month, CASE WHEN month.known AND summed.n >= 5 AND summed.apart > 0 THEN summed.together / sqrt(summed.apart) END FROM month LEFT JOIN summed USING (month)
 	UNION ALL
 	SELECT 'customers_at_a_loss', month, CASE WHEN known THEN customers_at_a_loss / nullif(customers, 0)::numeric END FROM month
 	UNION ALL
@@ -756,7 +756,7 @@ BEGIN
 		RETURN QUERY SELECT former.customer_id, former.segment, former.cost, former.revenue, former.cost, former.gross_margin
 		FROM meter.signal_base AS former
 		WHERE former.month = (of_month - interval '1 month')::date AND former.revenue > 0 AND former.customer_id IS NOT NULL
-			AND NOT EXISTS (SELECT FROM meter.signal_base AS present WHERE present.customer_id = former.customer_id AND present.month = of_month AND present.revenue > 0)
+			AND NOT EXISTS (SELECT FROM meter.signal_base AS present WHERE present.customer_id = former.customer_id AND present.month = of_month AND (present.revenue > 0) IS NOT FALSE)
 		ORDER BY former.cost, former.customer_id COLLATE "C";
 	ELSE
 		RAISE EXCEPTION 'there is no signal "%"', signal

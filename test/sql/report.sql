@@ -82,9 +82,15 @@ SELECT 'u' || n, date '2021-01-15' + m * interval '1 month', 100, CASE n WHEN 1 
 SELECT customer_id, month, revenue, cost, gross_margin, rank FROM meter.customer_margin WHERE month BETWEEN '2021-01-01' AND '2021-02-01' ORDER BY month, customer_id;
 -- u1 may have stayed, and so nobody can say what those that left cost.
 SELECT month, value, state FROM meter.pricing_signal WHERE signal = 'cheap_customers_leaving' AND month = '2021-02-01';
+SELECT count(*) AS left_for_sure FROM meter.pricing_signal_rows('cheap_customers_leaving', '2021-02-01');
 INSERT INTO meter.fx_rate (currency, quote, rate_date, rate) VALUES ('EUR', 'USD', '2021-02-28', 1);
 DELETE FROM meter.revenue WHERE customer_id = 'u3' AND revenue_date = '2021-02-15';
 SELECT month, value, state FROM meter.pricing_signal WHERE signal = 'cheap_customers_leaving' AND month = '2021-02-01';
+-- A rank among those that are known is none of all.
+INSERT INTO meter.revenue (customer_id, revenue_date, amount, currency) VALUES ('e7', '2022-09-10', 1, 'GBP');
+SELECT value, state FROM meter.pricing_signal WHERE month = '2022-09-01' AND signal = 'engagement_margin';
+DELETE FROM meter.revenue WHERE customer_id = 'e7';
+SELECT value, state FROM meter.pricing_signal WHERE month = '2022-09-01' AND signal = 'engagement_margin';
 -- A signal is there, unknown, where nobody has a margin: a month with shared cost alone. It has no rank either.
 INSERT INTO meter.shared_cost (period, layer, amount, currency, basis) VALUES ('[2020-05-01,2020-06-01)', 'storage', -7, 'USD', 'seats');
 SELECT signal, value, state FROM meter.pricing_signal WHERE month = '2020-05-01' AND signal = 'engagement_margin';
