@@ -139,9 +139,7 @@ SELECT
 	CASE WHEN invoice.kind = 'credit_note' OR line.adjustment THEN (
 		SELECT meter.last_change(array_agg(coalesce(former.quantity, 1) ORDER BY former.revision), array_agg(former.counted ORDER BY former.revision), array_agg(former.revision ORDER BY former.revision), array_agg(credited.revision ORDER BY former.revision))
 		FROM meter.invoice_line AS former
-		JOIN meter.invoice AS document
-			ON document.invoice_id = former.invoice_id
-			AND document.finalized_at IS NOT NULL
+		JOIN meter.invoice AS document ON document.invoice_id = former.invoice_id
 		LEFT JOIN meter.invoice_line AS credited
 			ON credited.invoice_id = document.credits
 			AND credited.line_number = former.line_number
@@ -155,9 +153,7 @@ SELECT
 	CASE WHEN line.measured IS NOT NULL AND (invoice.kind = 'credit_note' OR line.adjustment) THEN (
 		SELECT meter.last_change(array_agg(coalesce(former.measured, 0) ORDER BY former.revision), array_agg(former.counted ORDER BY former.revision), array_agg(former.revision ORDER BY former.revision), array_agg(credited.revision ORDER BY former.revision))
 		FROM meter.invoice_line AS former
-		JOIN meter.invoice AS document
-			ON document.invoice_id = former.invoice_id
-			AND document.finalized_at IS NOT NULL
+		JOIN meter.invoice AS document ON document.invoice_id = former.invoice_id
 		LEFT JOIN meter.invoice_line AS credited
 			ON credited.invoice_id = document.credits
 			AND credited.line_number = former.line_number
