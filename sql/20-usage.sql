@@ -191,4 +191,4 @@ CREATE AGGREGATE pg_catalog.sum(meter.usage) (
 	COMBINEFUNC = meter.usage_sum_combine,
 	PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE pg_catalog.sum(meter.usage) IS 'The sum, unit by unit; NULL where there is no usage. Refuses a quantity out of range.';
+COMMENT ON AGGREGATE pg_catalog.sum(meter.usage) IS 'The sum, unit by unit; NULL where there is no usage. Of more than 1000 units it has the first ones, well-known units before others and these by name, and the others'' quantities added up in unit further_units. Refuses a quantity out of range.';

@@ -6,7 +6,9 @@
  * of custom units, all in canonical order. Rows that repeat their units walk the state
  * beside the row and add in place; two units take 48 bytes. A unit that is new moves
  * what is behind it, in place where there is room, else in a new state twice as large,
- * because the executor owns the old one.
+ * because the executor owns the old one. A sum that would have more units than a usage may
+ * have is no error, as it would be one of a statement over all customers for one that
+ * wrote something else where a unit's name belongs: the last ones are added up in one.
  */
 #include "usage_sum.h"
 
@@ -15,9 +17,13 @@
 
 #define WIRE_VERSION 1
 
+/* Where a sum has the units beyond the most that it may have: see state_fold. */
+#define FURTHER_UNITS "further_units"
+
 static UsageState *state_make(int capacity, int names_room);
 static UsageState *state_grow(const UsageState *old);
 static UsageState *state_copy(const UsageState *state);
+static UsageState *state_fold(UsageState *state, const Bucket *bucket);
 
 static inline DecHalves *
 state_sums(const UsageState *state)
@@ -163,8 +169,13 @@ usage_state_add_units(UsageState *state, UsageReader reader)
 		{
 			int length = bucket.unit != 0 ? 0 : bucket.name_length;
 
-			if (state->units == USAGE_MAX_UNITS)
-				usage_too_many_units();
+			if (unlikely(state->units == USAGE_MAX_UNITS))
+			{
+				state = state_fold(state, &bucket);
+				sums = state_sums(state);
+				i = name_at = 0;
+				continue;
+			}
 			if (state->units == state->capacity ||
 				state->names_size + length > (int) state->names_room)
 			{
@@ -193,6 +204,71 @@ usage_state_add_units(UsageState *state, UsageReader reader)
 	}
 	assert_state(state);
 	return state;
+}
+
+/*
+ * Adds the quantity of a unit that is new to a state which has as many as a usage may have:
+ * returns the state that has the first ones of all in canonical order, and the quantities of
+ * the others in FURTHER_UNITS. Which ones these are does not depend on the order of rows.
+ */
+static UsageState *
+state_fold(UsageState *state, const Bucket *bucket)
+{
+	Bucket *units = palloc((USAGE_MAX_UNITS + 2) * sizeof(Bucket));
+	DecHalves *sums = state_sums(state);
+	const char *name = state_names(state);
+	struct varlena *usage;
+	Bucket further;
+	int further_at = -1;
+	Dec rest = 0;
+	int n = 0;
+
+	bucket_set_unit(&further, FURTHER_UNITS, sizeof(FURTHER_UNITS) - 1);
+	further.whole = false;
+	for (int i = 0; i < (int) state->units; i++)
+	{
+		Bucket *unit = &units[n++];
+
+		unit->unit = state->codes[i] < UNIT_CUSTOM ? state->codes[i] : 0;
+		unit->name = name;
+		unit->name_length = unit->unit == 0 ? state->codes[i] - UNIT_CUSTOM : 0;
+		unit->whole = false;
+		unit->quantity = dec_load(&sums[i]);
+		name += unit->name_length;
+		if (bucket_compare(unit, &further) == 0)
+		{
+			further_at = i;
+			rest = unit->quantity;
+			n--;
+		}
+	}
+
+	if (bucket_compare(bucket, &further) == 0)
+		rest = dec_add(rest, bucket_quantity(bucket));
+	else if (further_at >= 0 && bucket_compare(bucket, &units[n - 1]) > 0)
+	{
+		dec_store(&sums[further_at], dec_add(rest, bucket_quantity(bucket)));
+		pfree(units);
+		return state;
+	}
+	else
+	{
+		int at = n++;
+
+		for (; at > 0 && bucket_compare(&units[at - 1], bucket) > 0; at--)
+			units[at] = units[at - 1];
+		units[at] = *bucket;
+		units[at].whole = false;
+		units[at].quantity = bucket_quantity(bucket);
+	}
+	while (n >= USAGE_MAX_UNITS)
+		rest = dec_add(rest, units[--n].quantity);
+	further.quantity = rest;
+	units[n++] = further;
+
+	usage = usage_from_buckets(units, n, NULL);
+	pfree(units);
+	return usage_state_add(usage_state_for(usage), usage);
 }
 
 static UsageState *

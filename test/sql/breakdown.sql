@@ -284,9 +284,10 @@ FROM growing GROUP BY k;
 SELECT k, count(*) AS entries, bool_and(entry.usage = expected.usage) AS sum, bool_and((SELECT b.usage FROM meter.entries((totals).breakdown) AS b WHERE b.item = entry.item) = expected.usage) AS break_down, min((SELECT count(*) FROM meter.each(entry.usage))) AS units
 FROM (SELECT * FROM grown OFFSET 0) AS grown, meter.entries(sum) AS entry JOIN LATERAL (SELECT sum(usage) AS usage FROM growing WHERE growing.k = grown.k AND growing.item = entry.item) AS expected ON true
 GROUP BY k ORDER BY k;
--- a thousand units, and no more
+-- a thousand units; the last of more are added up in one
 SELECT count(*) FROM meter.entries((SELECT meter.sum(jsonb_build_array(jsonb_build_object('events', 1, 'usage', jsonb_build_object('u' || i, 1)))::meter.breakdown) FROM generate_series(1, 1000) AS i)) AS entry, meter.each(entry.usage);
-SELECT meter.sum(jsonb_build_array(jsonb_build_object('events', 1, 'usage', jsonb_build_object('u' || i, 1)))::meter.breakdown) FROM generate_series(1, 1001) AS i;
+SELECT count(*), sum(quantity), sum(quantity) FILTER (WHERE unit = 'further_units') AS further
+FROM meter.entries((SELECT meter.sum(jsonb_build_array(jsonb_build_object('events', 1, 'usage', jsonb_build_object('u' || i, 1)))::meter.breakdown) FROM generate_series(1, 1001) AS i)) AS entry, meter.each(entry.usage);
 
 -- break_down: what event_sums says of all events, and of those of each key.
 CREATE TABLE card AS SELECT

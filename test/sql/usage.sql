@@ -304,7 +304,18 @@ SELECT sum(meter.usage('a', 1, 'b', NULL::integer)) FROM generate_series(1, 10);
 SELECT sum(u) FROM (VALUES ('{"a": 170141183460469231731687303.715884105727}'::meter.usage), ('{"a": 1e-12}')) v(u);
 SELECT sum(meter.usage('u' || i, 1)) = jsonb_object_agg('u' || i, 1)::meter.usage AS many FROM generate_series(1, 1000) i;
 SELECT sum(u ORDER BY i) = sum(u ORDER BY i DESC) AS any_order, length(sum(u)::text) AS length FROM (SELECT i, meter.usage('u' || lpad(i::text, 62, '0'), i) AS u FROM generate_series(1, 1000) i) AS longest;
-SELECT sum(meter.usage('u' || i, 1)) FROM generate_series(1, 1001) i;
+-- more units than a usage may have: the first ones, and the others in one, whatever the order of rows and however they were summed up before
+WITH row AS (SELECT i, meter.usage('u' || i, i, 'input_tokens', 1) AS u FROM generate_series(1, 1500) AS i),
+	total AS (SELECT sum(u ORDER BY i) AS s FROM row)
+SELECT count(*) AS units, sum(quantity) AS quantity, sum(quantity) FILTER (WHERE unit = 'input_tokens') AS well_known, sum(quantity) FILTER (WHERE unit = 'further_units') AS further, max(unit COLLATE "C") AS last,
+	(SELECT sum(u ORDER BY i DESC) = s FROM row) AS backward,
+	(SELECT sum(u ORDER BY hashint4(i)) = s FROM row) AS shuffled,
+	(SELECT sum(part) = s FROM (SELECT sum(u) AS part FROM row GROUP BY i % 7) AS parts) AS in_parts,
+	(SELECT sum(part ORDER BY k DESC) = s FROM (SELECT i / 300 AS k, sum(u ORDER BY hashint4(i)) AS part FROM row GROUP BY i / 300) AS parts) AS in_other_parts,
+	sum(s) FILTER (WHERE unit = 'u1') = s AS again
+FROM total, meter.each(s) GROUP BY s;
+SELECT sum(u) -> 'further_units' AS further, (SELECT count(*) FROM meter.each(sum(u))) AS units
+FROM (SELECT meter.usage('further_units', 5) AS u UNION ALL SELECT meter.usage('u' || i, 1) FROM generate_series(1, 1000) AS i UNION ALL SELECT meter.usage('u' || i, -1) FROM generate_series(1, 1000) AS i) AS row;
 -- the state's functions, called by hand: the arguments stay as they are
 SELECT meter.usage_sum_transition(s, '{"b": 1, "input_tokens": 5}'), meter.usage_sum_transition(s, '{"a": 1}'), s,
 	meter.usage_sum_combine(s, '{"c": 1}'), s, meter.usage_sum_combine(s, NULL), meter.usage_sum_combine(NULL, s),

@@ -428,3 +428,16 @@ INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage) 
 CALL pg_temp.refresh_all();
 SELECT pg_stat_force_next_flush();
 SELECT pg_stat_get_tuples_updated(oid) - updated AS updated, pg_stat_get_tuples_hot_updated(oid) - in_place AS in_place FROM before, pg_class WHERE oid = 'meter.usage_month'::regclass;
+
+-- A customer that writes an id where a unit's name belongs stops nobody, and costs what its events cost.
+INSERT INTO meter.rate (item, unit, price) VALUES ('any', '*', 2);
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
+SELECT 'ids', 'i' || i, '2031-02-01 12:00+00', 'any', meter.usage('request_' || i, 1) FROM generate_series(1, 1200) AS i;
+SELECT cost, usage -> 'further_units' AS further FROM meter.usage_by_month WHERE customer_id = 'ids';
+CALL pg_temp.refresh_all();
+INSERT INTO meter.usage_event (customer_id, event_id, occurred_at, item, usage)
+SELECT 'ids', 'j' || i, '2031-02-01 12:00+00', 'any', meter.usage('id_' || i, 1) FROM generate_series(1, 1200) AS i;
+SELECT cost, usage -> 'further_units' AS further FROM meter.usage_by_month WHERE customer_id = 'ids';
+CALL pg_temp.refresh_all();
+SELECT cost, usage -> 'further_units' AS further FROM meter.usage_by_month WHERE customer_id = 'ids';
+SELECT count(*) FROM meter.audit('ids');
