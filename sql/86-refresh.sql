@@ -164,6 +164,24 @@ $$;
 COMMENT ON FUNCTION meter.check_marks(bigint) IS 'Raises an error where a mark of an item or an action with a number above previous touches purged days on which it was used.';
 REVOKE ALL ON FUNCTION meter.check_marks(bigint) FROM PUBLIC;
 
+CREATE FUNCTION meter.mark_item(card text, item text, variant text, since date, until date) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	CASE card
+	WHEN 'cost' THEN
+		PERFORM meter.mark_usage(NULL, item, NULL, since, until, variant);
+	WHEN 'credit' THEN
+		PERFORM meter.mark_usage(NULL, NULL, item, since, until, variant);
+	ELSE
+		/* Events are rated by no other card. */
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION meter.mark_item(text, text, text, date, date) IS 'Marks the days, from since until before until, on which an item of card cost was used, or an action that is an item of card credit was done, in one variant, or in any where that is NULL. An item of another card marks nothing.';
+REVOKE ALL ON FUNCTION meter.mark_item(text, text, text, date, date) FROM PUBLIC;
+
 CREATE FUNCTION meter.mark_rate(card text, item text, valid tstzmultirange) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -179,14 +197,7 @@ BEGIN
 			RETURN;
 		END IF;
 	END IF;
-	CASE card
-	WHEN 'cost' THEN
-		PERFORM meter.mark_usage(NULL, item, NULL, since, until);
-	WHEN 'credit' THEN
-		PERFORM meter.mark_usage(NULL, NULL, item, since, until);
-	ELSE
-		/* Events are rated by no other card. */
-	END CASE;
+	PERFORM meter.mark_item(card, item, NULL, since, until);
 END
 $$;
 COMMENT ON FUNCTION meter.mark_rate(text, text, tstzmultirange) IS 'Marks the days on which an item of card cost was used, or an action that is an item of card credit was done, at a time when its rates changed.';
@@ -202,14 +213,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM meter.lock_horizon();
-	CASE card
-	WHEN 'cost' THEN
-		PERFORM meter.mark_usage(NULL, item, NULL, (SELECT horizon FROM meter.horizon), 'infinity', variant);
-	WHEN 'credit' THEN
-		PERFORM meter.mark_usage(NULL, NULL, item, (SELECT horizon FROM meter.horizon), 'infinity', variant);
-	ELSE
-		/* Events are rated by no other card. */
-	END CASE;
+	PERFORM meter.mark_item(card, item, variant, (SELECT horizon FROM meter.horizon), 'infinity');
 END
 $$;
 COMMENT ON FUNCTION meter.mark_rated(text, text, text) IS 'Marks the days, from the horizon on, on which an item of card cost was used in a variant, or an action that is an item of card credit was done, as the card has got its first rate of it, or has lost its last.';
