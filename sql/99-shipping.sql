@@ -136,35 +136,35 @@ SELECT
 		|| coalesce(line.description, line.plan_item) || CASE WHEN line.line_group <> '' THEN ' (' || line.line_group || ')' ELSE '' END AS description,
 	line.service, line.subscription_id, line.plan, line.version, line.plan_item, line.line_group, line.adjustment,
 	line.metric,
-	CASE WHEN invoice.kind = 'credit_note' OR line.adjustment THEN (
-		SELECT meter.last_change(array_agg(coalesce(former.quantity, 1) ORDER BY former.revision), array_agg(former.counted ORDER BY former.revision), array_agg(former.revision ORDER BY former.revision), array_agg(credited.revision ORDER BY former.revision))
-		FROM meter.invoice_line AS former
-		JOIN meter.invoice AS document ON document.invoice_id = former.invoice_id
-		LEFT JOIN meter.invoice_line AS credited
-			ON credited.invoice_id = document.credits
-			AND credited.line_number = former.line_number
-		WHERE former.subscription_id = line.subscription_id
-			AND former.period_start = line.period_start
-			AND former.plan_item = line.plan_item
-			AND former.line_group = line.line_group
-			AND former.revision <= line.revision
-	) ELSE line.quantity END AS quantity,
+	CASE WHEN invoice.kind = 'credit_note' OR line.adjustment THEN change.quantity ELSE line.quantity END AS quantity,
 	line.tax_code, line.amount,
-	CASE WHEN line.measured IS NOT NULL AND (invoice.kind = 'credit_note' OR line.adjustment) THEN (
-		SELECT meter.last_change(array_agg(coalesce(former.measured, 0) ORDER BY former.revision), array_agg(former.counted ORDER BY former.revision), array_agg(former.revision ORDER BY former.revision), array_agg(credited.revision ORDER BY former.revision))
-		FROM meter.invoice_line AS former
-		JOIN meter.invoice AS document ON document.invoice_id = former.invoice_id
-		LEFT JOIN meter.invoice_line AS credited
-			ON credited.invoice_id = document.credits
-			AND credited.line_number = former.line_number
-		WHERE former.subscription_id = line.subscription_id
-			AND former.period_start = line.period_start
-			AND former.plan_item = line.plan_item
-			AND former.line_group = line.line_group
-			AND former.revision <= line.revision
-	) ELSE line.measured END AS measured
+	CASE WHEN line.measured IS NOT NULL AND (invoice.kind = 'credit_note' OR line.adjustment) THEN change.measured ELSE line.measured END AS measured
 FROM meter.invoice_line AS line
 JOIN meter.invoice USING (invoice_id)
+CROSS JOIN LATERAL (
+	SELECT
+		meter.last_change(former.quantities, former.counted, former.revisions, former.credited) AS quantity,
+		meter.last_change(former.measured, former.counted, former.revisions, former.credited) AS measured
+	FROM (
+		SELECT
+			array_agg(coalesce(stored.quantity, 1) ORDER BY stored.revision) AS quantities,
+			array_agg(coalesce(stored.measured, 0) ORDER BY stored.revision) AS measured,
+			array_agg(stored.counted ORDER BY stored.revision) AS counted,
+			array_agg(stored.revision ORDER BY stored.revision) AS revisions,
+			array_agg(credited.revision ORDER BY stored.revision) AS credited
+		FROM meter.invoice_line AS stored
+		JOIN meter.invoice AS document ON document.invoice_id = stored.invoice_id
+		LEFT JOIN meter.invoice_line AS credited
+			ON credited.invoice_id = document.credits
+			AND credited.line_number = stored.line_number
+		WHERE (invoice.kind = 'credit_note' OR line.adjustment)
+			AND stored.subscription_id = line.subscription_id
+			AND stored.period_start = line.period_start
+			AND stored.plan_item = line.plan_item
+			AND stored.line_group = line.line_group
+			AND stored.revision <= line.revision
+	) AS former
+) AS change
 WHERE invoice.finalized_at IS NOT NULL
 UNION ALL
 SELECT
